@@ -1,0 +1,39 @@
+"""Names: the only home of drum labels, their MIDI notes and the technique catalogue."""
+
+from beatsight.taxonomy.labels import (
+    ALIASES,
+    CANONICAL,
+    CLASSIFIER,
+    EXTENDED,
+    FIVE_CLASS,
+    PRODUCTION,
+    THREE_CLASS,
+    VOCABULARIES,
+    UnknownLabelError,
+    digest,
+    fold,
+    is_hihat,
+    is_known,
+    resolve,
+)
+from beatsight.taxonomy.midi import NOTE_MAPS, from_note, to_note
+
+__all__ = [
+    "ALIASES",
+    "CANONICAL",
+    "CLASSIFIER",
+    "EXTENDED",
+    "FIVE_CLASS",
+    "NOTE_MAPS",
+    "PRODUCTION",
+    "THREE_CLASS",
+    "VOCABULARIES",
+    "UnknownLabelError",
+    "digest",
+    "fold",
+    "from_note",
+    "is_hihat",
+    "is_known",
+    "resolve",
+    "to_note",
+]
