@@ -8,20 +8,21 @@ A file is JSON lines (plain, ``.gz`` or ``.zst``), one record a line. Decoding i
 
 from __future__ import annotations
 
-import gzip
-import io
+import codecs
+import contextlib
+import json
 import math
 import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from beatsight.errors import InputError, require
-from beatsight.files import atomic_path
+from beatsight.errors import InputError
+from beatsight.files import DAMAGED, atomic_path, open_input, open_output
 
 Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Meta(ge=0.0)]
@@ -41,7 +42,7 @@ def dynamic_bucket(velocity: float) -> str:
 
 
 def _extra() -> Any:
-    # No JSON key can collide with this name, so a file's own "extra" is an unknown key like any other.
+    # No real file uses this key, so a file's own "extra" is an unknown key like any other.
     return msgspec.field(name="<unknown keys>", default_factory=dict)
 
 
@@ -95,7 +96,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     channels: Annotated[int, Meta(gt=0)] | None = None
     offset_time: Seconds | None = None
     tempo_bpm: Annotated[float, Meta(gt=0)] | None = None
-    meter: Annotated[str, Meta(pattern=r"^\d+/\d+$")] | None = None
+    meter: Annotated[str, Meta(pattern=r"^[1-9][0-9]*/[1-9][0-9]*\Z")] | None = None
     bar_index: int | None = None
     beat_index: float | None = None
     techniques: list[str] | None = None
@@ -141,7 +142,9 @@ _FIELDS: dict[type, frozenset[str]] = {
     for kind in (Event, Prediction, Component, Context, Loudness)
 }
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
-_NOT_A_NUMBER = re.compile(rb"\b(NaN|-?Infinity)\b")
+# Deeper than any label needs, and far from where Python's own recursion would give up.
+_MAX_DEPTH = 64
+_MISSING = re.compile(r"^Object missing required field `(.*?)`")
 
 
 def _keep_extra(record: Any, raw: dict[str, Any]) -> None:
@@ -150,16 +153,31 @@ def _keep_extra(record: Any, raw: dict[str, Any]) -> None:
         record.extra = {key: value for key, value in raw.items() if key not in fields}
 
 
-def _check_finite(value: Any, where: str, field: str = "") -> None:
+def _check_finite(value: Any, where: str, field: str = "", depth: int = 0) -> None:
+    if depth > _MAX_DEPTH:
+        raise InputError(f"{where}: is nested too deeply, more than {_MAX_DEPTH} levels")
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise InputError(f"{where}: {field}: is {value}, not a finite number")
+            raise InputError(f"{where}: {field or 'the line'}: is {value}, not a finite number")
     elif isinstance(value, dict):
         for key, item in value.items():
-            _check_finite(item, where, f"{field}.{key}" if field else str(key))
+            _check_finite(item, where, f"{field}.{key}" if field else str(key), depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _check_finite(item, where, f"{field}[{index}]")
+            _check_finite(item, where, f"{field}[{index}]", depth + 1)
+
+
+def _explain(error: msgspec.ValidationError) -> str:
+    """``field: why`` from msgspec's ``why - at `$.field` ``."""
+    text = str(error)
+    match = _PATH.search(text)
+    field = match.group(1) if match else ""
+    if missing := _MISSING.match(text):
+        return f"{field}.{missing.group(1)}: is missing".lstrip(".")
+    why = _PATH.sub("", text).replace("`", "")
+    if "matching regex" in why:  # the meter is the only field with a pattern
+        why = 'is not a meter such as "7/8"'
+    return f"{field}: {why}" if field else why
 
 
 def from_builtins(raw: Any, kind: type[Record], where: str) -> Record:
@@ -179,10 +197,7 @@ def from_builtins(raw: Any, kind: type[Record], where: str) -> Record:
     try:
         record = msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        text = str(error)
-        match = _PATH.search(text)
-        field = f"{match.group(1)}: " if match else ""
-        raise InputError(f"{where}: {field}{_PATH.sub('', text).replace('`', '')}") from None
+        raise InputError(f"{where}: {_explain(error)}") from None
     _keep_extra(record, raw)
     if isinstance(record, Event):
         if not record.components and not record.negative_example:
@@ -197,14 +212,19 @@ def from_builtins(raw: Any, kind: type[Record], where: str) -> Record:
 
 def decode(line: bytes | str, kind: type[Record], where: str) -> Record:
     """One record from one line of JSON; see :func:`from_builtins`."""
-    data = line.encode() if isinstance(line, str) else line
+    return from_builtins(_parse(line, where), kind, where)
+
+
+def _parse(line: bytes | str, where: str) -> Any:
     try:
-        raw = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        if match := _NOT_A_NUMBER.search(data):
-            raise InputError(f"{where}: holds {match.group(1).decode()}, not a finite number") from None
+        return msgspec.json.decode(line)
+    except RecursionError:
+        raise InputError(f"{where}: is nested too deeply, more than {_MAX_DEPTH} levels") from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        # Python's own reader lets NaN, Infinity and 1e999 through, so that their field can be named.
+        with contextlib.suppress(ValueError, RecursionError):
+            _check_finite(json.loads(line if isinstance(line, str) else line.decode()), where)
         raise InputError(f"{where}: is not valid JSON: {error}") from None
-    return from_builtins(raw, kind, where)
 
 
 def _plain(value: Any) -> Any:
@@ -226,17 +246,16 @@ def to_builtins(record: Event | Prediction) -> dict[str, Any]:
 
 
 def encode(record: Event | Prediction) -> bytes:
-    """One line of JSON, without the newline."""
-    return msgspec.json.encode(to_builtins(record))
+    """One line of JSON, without the newline.
 
-
-def _open(path: Path) -> IO[bytes]:
-    if path.name.endswith(".gz"):
-        return gzip.open(path, "rb")  # type: ignore[return-value]
-    if path.name.endswith(".zst"):
-        zstandard = require("zstandard", "zstd")
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(path.open("rb")))
-    return path.open("rb")
+    Raises:
+        InputError: a value is not finite (JSON has no word for it).
+    """
+    fields = to_builtins(record)
+    data = msgspec.json.encode(fields)
+    if b"null" in data:  # msgspec writes NaN and infinity so, and no reader could tell them from absent
+        _check_finite(fields, f"{type(record).__name__.lower()} {record.sample_id!r}")
+    return data
 
 
 def read_records(path: str | os.PathLike[str], kind: type[Record]) -> Iterator[Record]:
@@ -248,11 +267,13 @@ def read_records(path: str | os.PathLike[str], kind: type[Record]) -> Iterator[R
     path = Path(path)
     number = 0
     try:
-        with _open(path) as stream:
+        with open_input(path) as stream:
             for number, line in enumerate(stream, start=1):
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if line.strip():
                     yield decode(line, kind, f"{path}:{number}")
-    except (EOFError, gzip.BadGzipFile) as error:
+    except DAMAGED as error:
         raise InputError(f"{path}: the compressed file is damaged after line {number}: {error}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -276,16 +297,8 @@ def write_records(path: str | os.PathLike[str], records: Iterable[Event | Predic
     ``records`` may be a generator that reads from ``path`` itself: the old file stays until the end.
     """
     count = 0
-    with atomic_path(path) as temporary:
-        if temporary.suffix == ".gz":
-            # A fixed time stamp: the same records give the same bytes.
-            stream: Any = gzip.GzipFile(temporary, "wb", mtime=0)
-        elif temporary.suffix == ".zst":
-            stream = require("zstandard", "zstd").open(temporary, "wb")
-        else:
-            stream = temporary.open("wb")
-        with stream:
-            for record in records:
-                stream.write(encode(record) + b"\n")
-                count += 1
+    with atomic_path(path) as temporary, open_output(temporary) as stream:
+        for record in records:
+            stream.write(encode(record) + b"\n")
+            count += 1
     return count

@@ -1,0 +1,1 @@
+"""Networks and the checkpoint file: all that inference needs."""

@@ -17,6 +17,7 @@ from beatsight.taxonomy.labels import (
     resolve,
 )
 from beatsight.taxonomy.midi import NOTE_MAPS, from_note, to_note
+from beatsight.taxonomy.techniques import Technique, load_techniques, resolve_technique, technique_families
 
 __all__ = [
     "ALIASES",
@@ -28,12 +29,16 @@ __all__ = [
     "PRODUCTION",
     "THREE_CLASS",
     "VOCABULARIES",
+    "Technique",
     "UnknownLabelError",
     "digest",
     "fold",
     "from_note",
     "is_hihat",
     "is_known",
+    "load_techniques",
     "resolve",
+    "resolve_technique",
+    "technique_families",
     "to_note",
 ]

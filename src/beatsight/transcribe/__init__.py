@@ -1,0 +1,1 @@
+"""A song becomes a chart: onsets, labels, velocity, tempo and meter, each step callable alone."""

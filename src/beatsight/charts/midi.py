@@ -1,0 +1,261 @@
+"""Standard MIDI files as charts: drum channel 10, General MIDI keys, a real tempo map.
+
+Reading: type 0 or 1; the drum notes of all tracks together; velocities / 127; times from the file's own tempo
+map, rounded to the millisecond. Other notes are counted in ``Chart.skipped``, never dropped in silence. Note
+lengths mean nothing for drums and are not read. Writing: type 1, one conductor and one drum track, at a
+resolution that keeps every onset on its millisecond. MIDI holds no audio, artist or lane: a chart that is
+read has ``audio`` None and the lanes of its labels; a label without a key of its own comes back as another.
+Source: Standard MIDI Files 1.0 (MIDI Manufacturers Association, 1996).
+
+Bars: a MIDI file begins on a bar line, a recording does not. Where the first bar lies at an ``offset``, the
+time before it is written as whole beats, a little faster or slower, and a text event keeps the offset itself.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+from collections import Counter
+from pathlib import Path
+
+import mido
+
+from beatsight.charts.build import bare_chart
+from beatsight.charts.chart import MAX_MS, Chart, HitObject, Timing, TimingPoint
+from beatsight.charts.tempo_map import (
+    Stretch,
+    TempoMap,
+    bpm_of,
+    resolution,
+    signature_parts,
+    tempo_stretches,
+    us_of,
+)
+from beatsight.errors import InputError
+from beatsight.files import read_bytes, write_bytes
+from beatsight.taxonomy import from_note, to_note
+
+DRUM_CHANNEL = 9  # "channel 10", counted from 0
+# The largest delta time of the format; a later tick could not be written.
+_MAX_TICK = 0x0FFFFFFF
+_NOTE_MS = 50.0
+# Kept in a text event: the offset, and whether the time before it was filled with beats ("lead_in").
+_OFFSET_TEXT = "beatsight {}_ms={}"
+_OFFSET = re.compile(r"^beatsight (offset|lead_in)_ms=(-?\d{1,9})$")
+
+
+class _Content:
+    """What one pass over a file's tracks collects; ticks are absolute."""
+
+    def __init__(self) -> None:
+        self.tempi: list[tuple[int, int]] = []
+        self.signatures: list[tuple[int, str]] = []
+        self.notes: list[tuple[int, int, int]] = []
+        self.skipped: Counter[str] = Counter()
+        self.names: list[str] = []
+        self.offset_ms = 0
+        self.lead_in = False
+
+
+def _decoded(text: str) -> str:
+    """Text events are bytes of no stated encoding: UTF-8 where they are valid UTF-8, else Latin-1."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return text
+
+
+def _parse(path: str | os.PathLike[str]) -> mido.MidiFile:
+    data = read_bytes(path)
+    if not data:
+        raise InputError(f"{path}: is empty")
+    if not data.startswith(b"MThd"):
+        raise InputError(f"{path}: is not a MIDI file (it does not begin with MThd)")
+    try:
+        song = mido.MidiFile(file=io.BytesIO(data), charset="latin-1")
+    except EOFError:
+        raise InputError(f"{path}: the MIDI file is cut short") from None
+    except (OSError, ValueError, mido.KeySignatureError) as error:
+        raise InputError(f"{path}: the MIDI file is damaged: {error}") from None
+    except (LookupError, TypeError, struct.error):
+        # mido stumbles over an event that is shorter than its kind; its words would not help.
+        raise InputError(f"{path}: the MIDI file is damaged: an event is shorter than its kind") from None
+    if song.type not in (0, 1):
+        raise InputError(f"{path}: is a MIDI file of type {song.type}; types 0 and 1 can be read")
+    if song.ticks_per_beat <= 0:
+        raise InputError(f"{path}: counts time in SMPTE frames; only ticks per quarter note can be read")
+    return song
+
+
+def _collect(song: mido.MidiFile) -> _Content:
+    content = _Content()
+    for track in song.tracks:
+        tick = 0
+        for message in track:
+            tick += message.time
+            if message.type == "note_on" and message.velocity > 0:
+                if message.channel == DRUM_CHANNEL:
+                    content.notes.append((tick, message.note, message.velocity))
+                else:
+                    content.skipped[f"channel {message.channel + 1}"] += 1
+            elif message.type == "set_tempo":
+                content.tempi.append((tick, message.tempo))
+            elif message.type == "time_signature":
+                content.signatures.append((tick, f"{message.numerator}/{message.denominator}"))
+            elif message.type == "track_name" and message.name.strip("\0 "):
+                content.names.append(_decoded(message.name).strip("\0 "))
+            elif message.type == "text" and (match := _OFFSET.match(message.text)):
+                content.offset_ms = int(match.group(2))
+                content.lead_in = match.group(1) == "lead_in"
+    content.notes.sort()
+    return content
+
+
+def _read_timing(content: _Content, clock: TempoMap) -> Timing:
+    changes: dict[int, tuple[int | None, str | None]] = {}
+    for tick, tempo in sorted(content.tempi, key=lambda change: change[0]):
+        clock.add(tick, tempo)
+        changes[tick] = tempo, None
+    for tick, signature in content.signatures:
+        changes[tick] = changes.get(tick, (None, None))[0], signature
+    tempo, signature = us_of(120), "4/4"
+    points: dict[int, TimingPoint] = {}
+    for tick in sorted(changes):
+        tempo, signature = changes[tick][0] or tempo, changes[tick][1] or signature
+        time = round(clock.ms(tick))
+        points[time] = TimingPoint(time=time, bpm=bpm_of(tempo), time_signature=signature)
+    if content.lead_in and content.offset_ms in points:
+        # The beats before the first bar were stretched by the writer, and are no tempo of the music.
+        points = {time: point for time, point in points.items() if time >= content.offset_ms}
+    first = next(iter(points.values()), TimingPoint(time=0, bpm=120.0, time_signature="4/4"))
+    if first.time > 0 and not content.lead_in:
+        first = TimingPoint(time=0, bpm=120.0, time_signature="4/4")
+    return Timing(
+        bpm=first.bpm,
+        offset=content.offset_ms,
+        time_signature=first.time_signature or "4/4",
+        timing_points=list(points.values()),
+    )
+
+
+def read_midi(path: str | os.PathLike[str], device: str = "gm") -> Chart:
+    """Read the drums of a MIDI file.
+
+    Args:
+        path: a Standard MIDI File of type 0 or 1.
+        device: whose keys they are, ``gm`` or ``roland``; see :func:`beatsight.taxonomy.from_note`.
+
+    Returns:
+        A chart with ``audio`` None, the first track name (or the file's) as title, and in ``skipped`` the
+        count of notes on keys without a label (``note 3``) and on other channels (``channel 1``).
+
+    Raises:
+        InputError: the file is damaged or of another kind, holds notes but no drums; the device is unknown.
+    """
+    from_note(0, device)  # an unknown device is refused before the file is looked at
+    song = _parse(path)
+    content = _collect(song)
+    if not content.notes and content.skipped:
+        raise InputError(
+            f"{path}: holds no notes on the drum channel (10), only on {_listed(content.skipped)}"
+        )
+    if any(tempo == 0 for _, tempo in content.tempi):
+        raise InputError(f"{path}: holds a tempo of 0 microseconds per quarter note")
+    clock = TempoMap(song.ticks_per_beat)
+    timing = _read_timing(content, clock)
+    if content.notes and clock.ms(content.notes[-1][0]) > MAX_MS:
+        raise InputError(f"{path}: the MIDI file is damaged: it lasts longer than 11 days")
+    hits = []
+    for tick, note, velocity in content.notes:
+        label = from_note(note, device)
+        if label is None:
+            content.skipped[f"note {note}"] += 1
+        else:
+            hits.append(HitObject(round(clock.ms(tick)), label, velocity / 127))
+    title = content.names[0] if content.names else Path(path).stem
+    return bare_chart(path, hits, title=title, timing=timing, skipped=dict(content.skipped))
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(sorted(counts))
+
+
+def _track(events: list[tuple[int, mido.Message | mido.MetaMessage]]) -> mido.MidiTrack:
+    track, last = mido.MidiTrack(), 0
+    for tick, message in events:
+        track.append(message.copy(time=tick - last))
+        last = tick
+    return track
+
+
+def _conductor(
+    stretches: list[Stretch], clock: TempoMap, path: str | os.PathLike[str]
+) -> list[tuple[int, mido.MetaMessage]]:
+    """Tempo and time signature events; the tempi are added to the clock on the way."""
+    events: list[tuple[int, mido.MetaMessage]] = []
+    last_tempo, last_signature = 0, ""
+    for time_ms, tempo, signature in stretches:
+        tick = clock.tick(time_ms)
+        clock.add(tick, tempo)
+        if signature != last_signature:
+            numerator, denominator = signature_parts(signature, path)
+            events.append(
+                (tick, mido.MetaMessage("time_signature", numerator=numerator, denominator=denominator))
+            )
+        if tempo != last_tempo:
+            events.append((tick, mido.MetaMessage("set_tempo", tempo=tempo)))
+        last_tempo, last_signature = tempo, signature
+    return events
+
+
+def _drums(chart: Chart, clock: TempoMap) -> mido.MidiTrack:
+    by_note: dict[int, list[tuple[int, int, HitObject]]] = {}
+    for hit in sorted(chart.hit_objects, key=lambda hit: hit.order):
+        length = hit.duration or _NOTE_MS
+        on, off = clock.tick(hit.time), clock.tick(hit.time + length)
+        by_note.setdefault(to_note(hit.component), []).append((on, max(off, on + 1), hit))
+    # At one tick, the end of a note stands before the next beginning.
+    events: list[tuple[int, int, int, int]] = []
+    for note, hits in by_note.items():
+        starts = sorted({on for on, _, _ in hits})
+        following = dict(zip(starts, [*starts[1:], _MAX_TICK], strict=True))
+        for on, off, hit in hits:
+            events.append((on, 1, note, min(127, max(1, round(hit.velocity * 127)))))
+            events.append((min(off, following[on]), 0, note, 0))
+    messages = [(0, mido.MetaMessage("track_name", name=chart.metadata.title))]
+    for tick, is_on, note, velocity in sorted(events):
+        kind = "note_on" if is_on else "note_off"
+        messages.append((tick, mido.Message(kind, channel=DRUM_CHANNEL, note=note, velocity=velocity)))
+    return _track(messages)
+
+
+def write_midi(chart: Chart, path: str | os.PathLike[str]) -> None:
+    """Write a chart as a MIDI file: General MIDI drum keys, tempo map, time signatures, title as track name.
+
+    Onsets come back on the same millisecond, velocities within 1/127 (0 becomes 1/127: MIDI has no silent
+    note). ``duration`` sets a note's length; without it, a note lasts 50 ms or until the next of its key.
+
+    Raises:
+        InputError: a tempo, time signature or time that MIDI cannot hold, or an unwritable path.
+    """
+    stretches, has_lead_in = tempo_stretches(chart.timing, path) if chart.timing else ([], False)
+    clock = TempoMap(resolution(stretches))
+    head = [(0, mido.MetaMessage("track_name", name=chart.metadata.title))]
+    if chart.timing and chart.timing.offset:
+        text = _OFFSET_TEXT.format("lead_in" if has_lead_in else "offset", chart.timing.offset)
+        head.append((0, mido.MetaMessage("text", text=text)))
+    conductor = head + _conductor(stretches, clock, path)
+    last_ms = max(
+        [hit.time + (hit.duration or _NOTE_MS) for hit in chart.hit_objects]
+        + [time for time, _, _ in stretches],
+        default=0.0,
+    )
+    if clock.tick(last_ms) >= _MAX_TICK:
+        raise InputError(f"{path}: holds a time of {last_ms / 1000:g} s, too late for a MIDI file")
+    song = mido.MidiFile(type=1, ticks_per_beat=clock.ticks_per_quarter, charset="utf-8")
+    song.tracks += [_track(conductor), _drums(chart, clock)]
+    out = io.BytesIO()
+    song.save(file=out)
+    write_bytes(path, out.getvalue())

@@ -1,0 +1,53 @@
+"""What every command does the same way: progress, answers, label lists."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+# Work that takes longer shows a progress bar (docs/commands.md).
+_BAR_AFTER_S = 2.0
+
+
+@contextmanager
+def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr for work over two seconds, if somebody watches; yields ``(done, total)``."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    start = time.monotonic()
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, visible=False)
+
+        def update(done: int, total: int) -> None:
+            late = time.monotonic() - start > _BAR_AFTER_S
+            bar.update(task, completed=done, total=total, visible=late)
+
+        yield update
+
+
+def say(as_json: bool, answer: Any, prose: str) -> None:
+    """The answer on stdout: one JSON object for machines, or prose."""
+    typer.echo(msgspec.json.encode(answer).decode() if as_json else prose)
+
+
+def note(text: str) -> None:
+    """A remark for the person at the terminal, on stderr."""
+    typer.echo(text, err=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "hit"), counted(2, "hit")
+    ('1 hit', '2 hits')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,100 @@
+"""``beatsight COMMAND …``: finds the command's file, and turns errors into one sentence and an exit code.
+
+Only the file of the command that is called gets imported, so ``--help`` and ``--version`` answer at once.
+Exit codes: 0 done, 1 a gate failed, 2 wrong usage, 3 bad input, 4 a missing optional dependency.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+
+from beatsight.errors import BeatSightError
+from beatsight.version import VERSION
+
+# command -> (module under beatsight.cli, what it does)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "The whole chain on songs it makes itself, ending in a report."),
+    "collect": ("collect", "Label drum hits and keep them, with their audio, in one folder."),
+    "synth": ("synth", "Make songs with exact labels from the built-in kit."),
+    "dataset": ("dataset", "Build and check training data."),
+    "train": ("train", "Train the drum classifier on a dataset."),
+    "evaluate": ("evaluate", "Score a model on a dataset's split."),
+    "transcribe": ("transcribe", "Turn songs into drum charts."),
+}
+# Options of the seed's scripts that take several values after one name.
+_SPREAD = frozenset({"--wandb-tags"})
+
+
+def help_text() -> str:
+    """What ``beatsight --help`` prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Usage: beatsight COMMAND [OPTIONS] …",
+            "",
+            "Labelled drum recordings in, a trusted transcription model and playable charts out.",
+            "",
+            "Commands:",
+            *lines,
+            "",
+            "Options:",
+            "  --help     This text; beatsight COMMAND --help explains a command.",
+            "  --version  The program's version.",
+            "",
+            "Example: beatsight transcribe song.mp3 -o song.bsm",
+        ]
+    )
+
+
+def spread(arguments: Sequence[str]) -> list[str]:
+    """``--wandb-tags prod retrain`` becomes ``--wandb-tags prod --wandb-tags retrain``.
+
+    >>> spread(["--wandb-tags", "a", "b", "--lr", "1"])
+    ['--wandb-tags', 'a', '--wandb-tags', 'b', '--lr', '1']
+    """
+    out: list[str] = []
+    repeated: str | None = None
+    first = False
+    for argument in arguments:
+        if argument.startswith("-"):
+            repeated, first = (argument, True) if argument in _SPREAD else (None, False)
+            out.append(argument)
+        elif repeated is not None and not first:
+            out += [repeated, argument]
+        else:
+            out.append(argument)
+            first = False
+    return out
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code; the entry point of the ``beatsight`` program."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(help_text())
+        sys.exit(0 if arguments else 2)
+    if arguments[0] == "--version":
+        print(f"beatsight {VERSION}")
+        sys.exit(0)
+    name = arguments[0]
+    if name not in COMMANDS:
+        import difflib
+
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "see beatsight --help"
+        print(f"beatsight: no such command {name!r}; {hint}", file=sys.stderr)
+        sys.exit(2)
+    warnings.showwarning = lambda message, *_, **__: print(f"beatsight: warning: {message}", file=sys.stderr)
+    try:
+        app = importlib.import_module(f"beatsight.cli.{COMMANDS[name][0]}").app
+        app(args=spread(arguments[1:]), prog_name=f"beatsight {name}")
+    except BeatSightError as error:
+        print(f"beatsight: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("beatsight: stopped", file=sys.stderr)
+        sys.exit(130)

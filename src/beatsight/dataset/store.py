@@ -1,0 +1,149 @@
+"""The dataset folder: sound in memory-mapped shards, one row per labelled moment, and metadata.json.
+
+    metadata.json     what is inside, by split and source, with SHA-256 of every other file
+    audio-000.i16     mono 44.1 kHz 16-bit little-endian samples, segments laid end to end
+    moments.npz       arrays, one row a moment (see :class:`Moments`)
+
+A *moment* is one instant at which one or more drums start: hits closer than ``MOMENT_S`` are one example with
+several labels. A *segment* is a stretch of one audio file around its moments; a clip that reaches past its
+segment's ends sees zeros there.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from beatsight import taxonomy
+from beatsight.errors import InputError
+from beatsight.files import read_bytes, sha256_file
+
+FORMAT_VERSION = 1
+SPLITS = ("train", "val", "test")
+FULL_SCALE = 32768
+# Two strokes this close are heard, and detected, as one onset.
+MOMENT_S = 0.02
+
+
+class Metadata(msgspec.Struct, kw_only=True):
+    """metadata.json; the three duration maps are those that dataset health reads."""
+
+    format_version: int
+    program_version: str
+    taxonomy_digest: str
+    labels: list[str]
+    sample_rate: int
+    moments: dict[str, int]
+    label_counts: dict[str, dict[str, int]]
+    sessions: dict[str, list[str]]
+    split_durations_seconds: dict[str, float]
+    duration_seconds_by_source: dict[str, float]
+    notes: list[str]
+    build: dict[str, Any]
+    sha256: dict[str, str]
+    untrained_labels: list[str]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Columns of moments.npz, n rows.
+
+    Attributes:
+        shard: index of the audio shard, int32.
+        onset: sample of the onset within the shard, int64.
+        start, end: the segment's first and past-the-last sample within the shard, int64.
+        labels: 1 where a class sounds, uint8 (n, classes); all zero in a negative example.
+        velocity: 0..1 per class, NaN where unknown, float32 (n, classes).
+        openness: hi-hat openness 0..1, NaN where there is none, float32.
+        split: index into ``SPLITS``, uint8.
+        session: index into the sorted list of all sessions, int32.
+        onset_s: seconds within the original file, float64.
+        isolated: whether the moment is alone in its file (a one-shot sample), bool.
+    """
+
+    shard: np.ndarray
+    onset: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    labels: np.ndarray
+    velocity: np.ndarray
+    openness: np.ndarray
+    split: np.ndarray
+    session: np.ndarray
+    onset_s: np.ndarray
+    isolated: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.onset)
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Samples ±1 as 16-bit integers; exact for audio that was 16-bit to begin with."""
+    return np.clip(np.round(samples * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened dataset folder; the shards stay on disk."""
+
+    root: Path
+    metadata: Metadata
+    moments: Moments
+    shards: tuple[np.ndarray, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, in the order of the label columns."""
+        return tuple(self.metadata.labels)
+
+    def rows(self, split: str) -> np.ndarray:
+        """Row numbers of a split, rising."""
+        if split not in SPLITS:
+            raise InputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
+        return np.flatnonzero(self.moments.split == SPLITS.index(split))
+
+
+def open_dataset(folder: str | os.PathLike[str], *, verify: bool = False) -> Dataset:
+    """Open a dataset folder.
+
+    Args:
+        folder: written by ``beatsight dataset build``, ``collect export`` or :func:`build_dataset`.
+        verify: compare every file with its SHA-256 first.
+
+    Raises:
+        InputError: not a dataset, of another version or taxonomy, or damaged.
+    """
+    root = Path(folder)
+    path = root / "metadata.json"
+    if not path.is_file():
+        raise InputError(f"{root}: is not a dataset folder (it has no metadata.json)")
+    try:
+        metadata = msgspec.json.decode(read_bytes(path), type=Metadata)
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path}: is not a dataset's metadata: {error}") from error
+    if metadata.format_version != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: format version {metadata.format_version}, this program reads {FORMAT_VERSION}"
+        )
+    if metadata.taxonomy_digest != taxonomy.digest():
+        raise InputError(f"{root}: was built with another label taxonomy; build it again")
+    if verify:
+        for name, expected in metadata.sha256.items():
+            if sha256_file(root / name) != expected:
+                raise InputError(f"{root / name}: content does not match its checksum; build it again")
+    try:
+        with np.load(root / "moments.npz", allow_pickle=False) as columns:
+            moments = Moments(**{name: columns[name] for name in Moments.__dataclass_fields__})
+        names = sorted(name for name in metadata.sha256 if name.endswith(".i16"))
+        shards = tuple(np.memmap(root / name, dtype="<i2", mode="r") for name in names)
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{root}: the dataset is damaged ({error}); build it again") from error
+    ends = np.array([len(shard) for shard in shards] or [0])
+    if len(moments) and (moments.end > ends[moments.shard]).any():
+        raise InputError(f"{root}: an audio shard is shorter than its moments say; build it again")
+    return Dataset(root, metadata, moments, shards)

@@ -1,0 +1,176 @@
+"""The model file ``.pth``: one dictionary of tensors and plain values, loaded without running code.
+
+Keys: ``format``, ``format_version``, ``architecture``, ``config``, ``features``, ``vocabulary``, ``labels``,
+``taxonomy_digest``, ``activation`` (sigmoid or softmax), ``thresholds`` per label, ``calibration``,
+``training`` (a summary), ``program_version``, ``weights``. Files are read with ``weights_only=True``; one
+that holds anything else, another taxonomy or other shapes is refused. A bare state dict of the 12-class
+network loads too, with a warning: it says nothing of its labels, features or thresholds.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from beatsight import taxonomy
+from beatsight.audio.features import FeatureConfig, log_mel
+from beatsight.errors import InputError
+from beatsight.files import atomic_path
+from beatsight.models.classifier import ClassifierConfig, DrumClassifierCNN
+from beatsight.version import VERSION
+
+FORMAT = "beatsight-model"
+FORMAT_VERSION = 1
+DEFAULT_THRESHOLD = 0.5
+_ACTIVATIONS = ("sigmoid", "softmax")
+
+
+@dataclass
+class Model:
+    """A network with everything that is needed to use it.
+
+    Attributes:
+        network: in evaluation mode after loading.
+        features: how its clips are made.
+        labels: class names, in the order of its scores.
+        thresholds: per class, a score from which the class counts as present.
+        activation: ``sigmoid`` (classes independent) or ``softmax`` (one class a clip).
+        training: summary of the run that made it.
+    """
+
+    network: DrumClassifierCNN
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    labels: tuple[str, ...] = taxonomy.CLASSIFIER
+    thresholds: np.ndarray = field(
+        default_factory=lambda: np.full(len(taxonomy.CLASSIFIER), DEFAULT_THRESHOLD)
+    )
+    activation: str = "sigmoid"
+    calibration: dict[str, float] = field(default_factory=lambda: {"temperature": 1.0})
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    def scores(self, clips: Tensor) -> Tensor:
+        """Class scores 0..1, shape (n, classes), of audio clips (n, ``features.clip_samples``)."""
+        return self.scores_of_features(log_mel(clips.to(self.device), self.features))
+
+    def scores_of_features(self, features: Tensor) -> Tensor:
+        """Class scores 0..1, shape (n, classes), of log-mel clips (n, mels, frames)."""
+        with torch.inference_mode():
+            image = features.unsqueeze(1).to(memory_format=torch.channels_last)
+            logits = self.network(image).float() / self.calibration["temperature"]
+            return logits.softmax(-1) if self.activation == "softmax" else logits.sigmoid()
+
+
+def save_model(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write a model file, aside and renamed."""
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "program_version": VERSION,
+        "architecture": type(model.network).__name__,
+        "config": model.network.config.to_dict(),
+        "features": model.features.to_dict(),
+        "vocabulary": "classifier",
+        "labels": list(model.labels),
+        "taxonomy_digest": taxonomy.digest(),
+        "activation": model.activation,
+        "thresholds": {
+            label: float(value) for label, value in zip(model.labels, model.thresholds, strict=True)
+        },
+        "calibration": model.calibration,
+        "training": model.training,
+        "weights": {
+            name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()
+        },
+    }
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Model:
+    """Read a model file.
+
+    Raises:
+        InputError: missing, truncated, not a model, holds code, or does not fit this program.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(f"{path}: is not a model file, or holds code that will not be run") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: is damaged or not a model file") from error
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"{path}: is not a model file (it holds no dictionary)")
+    if content.get("format") == FORMAT:
+        model = _from_content(content, path)
+    elif all(isinstance(value, Tensor) for value in content.values()):
+        model = _from_bare(content, path)
+    else:
+        raise InputError(f"{path}: is not a beatsight model file")
+    model.network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.network.eval()
+    return model
+
+
+def _from_content(content: dict[str, Any], path: Path) -> Model:
+    if content.get("format_version") != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: model format {content.get('format_version')}, this program reads {FORMAT_VERSION}"
+        )
+    if content.get("taxonomy_digest") != taxonomy.digest():
+        raise InputError(f"{path}: was trained with another label taxonomy than this program's")
+    if content.get("architecture") != DrumClassifierCNN.__name__:
+        raise InputError(f"{path}: unknown architecture {content.get('architecture')!r}")
+    try:
+        config = ClassifierConfig(**{**content["config"], "channels": tuple(content["config"]["channels"])})
+        features = FeatureConfig(**content["features"])
+        labels = tuple(content["labels"])
+        thresholds = np.array([float(content["thresholds"][label]) for label in labels])
+        calibration = {"temperature": float(content["calibration"]["temperature"])}
+        activation, training, weights = content["activation"], content["training"], content["weights"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: the model file lacks or misstates {error}") from error
+    if activation not in _ACTIVATIONS or len(labels) != config.classes:
+        raise InputError(f"{path}: labels, classes and activation of the model file do not fit together")
+    network = DrumClassifierCNN(config)
+    _load_weights(network, weights, path)
+    return Model(network, features, labels, thresholds, activation, calibration, training)
+
+
+def _from_bare(state: dict[str, Tensor], path: Path) -> Model:
+    """A state dict without its story: matched by shape in order, for layer names differ between programs."""
+    network = DrumClassifierCNN()
+    own = network.state_dict()
+    if [tuple(value.shape) for value in state.values()] != [tuple(value.shape) for value in own.values()]:
+        raise InputError(f"{path}: is a bare state dict that does not fit the 12-class DrumClassifierCNN")
+    _load_weights(network, dict(zip(own, state.values(), strict=True)), path)
+    warnings.warn(
+        f"{path}: is a bare state dict; its labels, features and thresholds are assumed to be the defaults",
+        stacklevel=3,
+    )
+    return Model(network, activation="softmax")
+
+
+def _load_weights(network: nn.Module, weights: Any, path: Path) -> None:
+    try:
+        network.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: the weights do not fit the network they are stored with") from error
+    for name, value in network.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise InputError(f"{path}: the weights of {name} are not all finite numbers")

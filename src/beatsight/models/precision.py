@@ -1,0 +1,45 @@
+"""Which device and number format a computation runs in."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from beatsight.errors import InputError, UsageError
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is CUDA where there is one, else the CPU; other names are torch's.
+
+    Raises:
+        UsageError: no such device name.
+        InputError: CUDA was asked for and there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {name!r} was asked for, but torch finds no CUDA GPU on this machine")
+    return device
+
+
+def _bf16_pays(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    # bfloat16 convolutions are faster than float32 on CPUs with matrix tiles, and slower elsewhere.
+    probe = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return device.type == "cpu" and probe is not None and bool(probe())
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """The context the network runs in: bfloat16 if asked for, or if ``auto`` finds that it pays."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}; use {', '.join(PRECISIONS)}")
+    enabled = precision == "bf16" or (precision == "auto" and _bf16_pays(device))
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
