@@ -118,7 +118,7 @@ def evaluate_model(
 
 
 def write_evaluation(evaluation: Evaluation, dataset: Dataset, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write ``evaluation.json``, ``confusion_matrix.png`` and ``predictions.jsonl``; the paths are returned."""
+    """Write ``evaluation.json``, ``confusion_matrix.png`` and ``predictions.jsonl``; return the paths."""
     root = Path(folder)
     paths = [root / name for name in ("evaluation.json", "confusion_matrix.png", "predictions.jsonl")]
     write_bytes(paths[0], msgspec.json.format(msgspec.json.encode(evaluation.to_dict()), indent=2))
@@ -174,7 +174,9 @@ def draw_confusion(evaluation: Evaluation, path: str | os.PathLike[str]) -> None
     )
     for i, j in zip(*np.nonzero(counts), strict=True):
         colour = "white" if shares[i, j] > 0.55 else "black"
-        axes.text(j, i, f"{counts[i, j]:.4g}", ha="center", va="center", color=colour, fontsize=8)
+        axes.text(
+            j, i, f"{counts[i, j]:.1f}".removesuffix(".0"), ha="center", va="center", color=colour, fontsize=8
+        )
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)

@@ -1,11 +1,12 @@
 """Scores: arrays in, numbers out. Onset matching, precision/recall/F, confusion, decision thresholds.
 
-Conventions: times in seconds; ``truth`` and ``predicted`` are boolean arrays of shape (moments, classes); scores
-are 0..1 and a class is predicted where its score is at or above its threshold.
+Conventions: times in seconds; ``truth`` and ``predicted`` are boolean arrays of shape (moments, classes);
+scores are 0..1 and a class is predicted where its score is at or above its threshold.
 
-Sources: onset scores follow MIREX drum transcription as in mir_eval (Raffel et al., 2014): one-to-one matching of
-maximum cardinality within ±50 ms. Averages over classes follow scikit-learn with ``zero_division=0``. Deviation: where
-several largest matchings exist, ours prefers close pairs, so that timing errors are not biased by the search order.
+Sources: onset scores follow MIREX drum transcription as in mir_eval (Raffel et al., 2014): one-to-one
+matching of maximum cardinality within ±50 ms. Averages over classes follow scikit-learn with
+``zero_division=0``. Deviation: where several largest matchings exist, ours prefers close pairs, so that
+timing errors are not biased by the search order.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def match_onsets(
         tolerance_s: largest distance of a pair, inclusive, as in ``mir_eval.util.match_events``.
 
     Returns:
-        (pairs, 2) integer array of indices into ``reference_s`` and ``estimated_s``, ordered by reference time.
+        (pairs, 2) integer array of indices into the two lists, ordered by reference time.
 
     Raises:
         InputError: a time is not finite, or an argument is not one-dimensional.
@@ -55,7 +56,8 @@ def match_onsets(
     [[0, 1], [2, 0]]
     """
     reference, estimated = _times(reference_s, "reference"), _times(estimated_s, "estimated")
-    reference_order, estimated_order = np.argsort(reference, kind="stable"), np.argsort(estimated, kind="stable")
+    reference_order = np.argsort(reference, kind="stable")
+    estimated_order = np.argsort(estimated, kind="stable")
     true = reference[reference_order].tolist()
     low = (estimated[estimated_order] - tolerance_s).tolist()
     high = (estimated[estimated_order] + tolerance_s).tolist()
@@ -78,7 +80,9 @@ def match_onsets(
     return np.column_stack((reference_order[found[:, 0]], estimated_order[found[:, 1]]))
 
 
-def _prefer_close(pairs: list[tuple[int, int]], true: list[float], low: list[float], high: list[float]) -> None:
+def _prefer_close(
+    pairs: list[tuple[int, int]], true: list[float], low: list[float], high: list[float]
+) -> None:
     """Move pairs, last first, onto later free onsets that lie closer (earlier free ones are out of reach)."""
     next_i, next_j = len(true), len(low)
     for k in range(len(pairs) - 1, -1, -1):
@@ -104,8 +108,8 @@ def _distance(time: float, low: float, high: float) -> float:
 class Counts:
     """True positives, false positives and false negatives, and the rates made of them.
 
-    With nothing to find and nothing found all three rates are 1. Precision without any estimate, and recall without
-    any reference, are 1 only in that case, else 0.
+    With nothing to find and nothing found all three rates are 1. Precision without any estimate, and recall
+    without any reference, are 1 only in that case, else 0.
 
     >>> (Counts(3, 1, 0) + Counts(0, 0, 4)).f1
     0.5454545454545454
@@ -152,7 +156,10 @@ class OnsetScores:
             raise InputError("onset scores over different labels cannot be added")
         return OnsetScores(
             {label: counts + other.counts[label] for label, counts in self.counts.items()},
-            {label: np.concatenate((errors, other.errors_s[label])) for label, errors in self.errors_s.items()},
+            {
+                label: np.concatenate((errors, other.errors_s[label]))
+                for label, errors in self.errors_s.items()
+            },
         )
 
     @property
@@ -186,7 +193,8 @@ def transcription_scores(
     """Compare found hits with true ones, label by label.
 
     Args:
-        reference: true hits, (time in seconds, label); fold the labels first. Labels not asked for are left out.
+        reference: true hits, (time in seconds, label); fold the labels first. Labels not asked for are left
+            out.
         estimated: found hits, the same.
         labels: the labels to score.
         tolerance_s: largest distance of a match in seconds, inclusive.
@@ -317,18 +325,18 @@ def confusion_matrix(truth: npt.ArrayLike, predicted: npt.ArrayLike, n: int) -> 
 def multilabel_confusion(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> FloatArray:
     """What each true label was heard as, for moments with several labels.
 
-    At each moment the labels found count on the diagonal. The missed labels are paired one to one with the extra
-    predicted labels, and because nobody knows which belongs to which, every pairing counts in equal shares:
-    with m missed and e extra labels each (missed, extra) cell gets 1 / max(m, e). Missed labels left without a
-    partner go to the last column ("missed"), extra ones to the last row ("no drum").
+    At each moment the labels found count on the diagonal. The missed labels are paired one to one with the
+    extra predicted labels, and because nobody knows which belongs to which, every pairing counts in equal
+    shares: with m missed and e extra labels each (missed, extra) cell gets 1 / max(m, e). Missed labels left
+    without a partner go to the last column ("missed"), extra ones to the last row ("no drum").
 
     Args:
         truth: (moments, classes), boolean.
         predicted: the same shape, boolean.
 
     Returns:
-        (classes + 1, classes + 1). Rows sum to the supports and columns to the numbers of predictions; the last
-        cell is 0. Whole numbers unless a moment has several missed or several extra labels.
+        (classes + 1, classes + 1). Rows sum to the supports and columns to the numbers of predictions; the
+        last cell is 0. Whole numbers unless a moment has several missed or several extra labels.
 
     Raises:
         InputError: the shapes differ or are not two-dimensional.
@@ -356,8 +364,8 @@ def best_thresholds(truth: npt.ArrayLike, scores: npt.ArrayLike) -> FloatArray:
     """Per class the threshold with the largest F1 of ``scores >= threshold``, over every possible cut.
 
     The threshold lies midway between the lowest accepted and the highest rejected score (between the lowest
-    score and 0 when all are accepted). Of several equally good cuts the highest is taken: the fewest false hits.
-    A class without positives gets 0.5.
+    score and 0 when all are accepted). Of several equally good cuts the highest is taken: the fewest false
+    hits. A class without positives gets 0.5.
 
     Args:
         truth: (moments, classes), boolean.

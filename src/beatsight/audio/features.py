@@ -55,9 +55,14 @@ class FeatureConfig:
     top_db: float = 80.0
 
     def __post_init__(self) -> None:
-        positive = ("sample_rate", "n_fft", "hop_length", "n_mels", "frames", "top_db")
-        for name in positive:
-            if getattr(self, name) <= 0:
+        whole = ("sample_rate", "n_fft", "hop_length", "n_mels", "frames", "pre_frames")
+        for name in whole:
+            if not isinstance(getattr(self, name), int):
+                raise InputError(
+                    f"feature setting {name} must be a whole number, not {getattr(self, name)!r}"
+                )
+        for name in (*whole[:-1], "top_db"):
+            if not getattr(self, name) > 0:
                 raise InputError(f"feature setting {name} must be positive, not {getattr(self, name)}")
         if not 0 <= self.pre_frames < self.frames:
             raise InputError(f"feature setting pre_frames must lie in 0..{self.frames - 1}")

@@ -8,6 +8,7 @@ streamed reading give the same samples.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ _BLOCK_S = 10.0
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"})
 # An MP3 states its length by estimate; the others exactly.
 _LENGTH_IS_ESTIMATE = frozenset({"MP3", "MPEG"})
+# libsndfile quietly shortens a wav whose data chunk says more than there is; its log tells. A recorder that
+# writes to a pipe cannot know the length and states 0 or about 2**31 or 2**32: such a file is whole.
+_WAV_SHORTENED = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+_LENGTH_UNKNOWN_BYTES = 0x7FFF_0000
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,18 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         with soundfile.SoundFile(path) as file:
             if file.frames == 0:
                 raise InputError(f"{path}: holds no audio samples")
+            if cut := _WAV_SHORTENED.search(file.extra_info):
+                stated, there = int(cut[1]), int(cut[2])
+                if there < stated < _LENGTH_UNKNOWN_BYTES:
+                    raise InputError(f"{path}: is cut short: {there} of {stated} bytes of sound are there")
             yield file
     except soundfile.LibsndfileError as error:
         raise InputError(
             f"{path}: cannot be decoded as audio ({error.error_string.rstrip('. ')}); "
             "wav, flac, ogg and mp3 can"
         ) from error
+    except TypeError as error:  # a name such as .raw: soundfile wants to be told rate and format
+        raise InputError(f"{path}: has no header that says its rate and format") from error
 
 
 def probe(path: str | os.PathLike[str]) -> AudioInfo:
@@ -75,8 +86,9 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
 def _blocks(path: Path, file: soundfile.SoundFile, block_s: float) -> Iterator[np.ndarray]:
     """Raw blocks, shape (frames, channels), each checked; a file shorter than it says is refused."""
     done = 0
+    block_frames = max(1, int(block_s * file.samplerate))
     while True:
-        block = file.read(int(block_s * file.samplerate), dtype="float32", always_2d=True)
+        block = file.read(block_frames, dtype="float32", always_2d=True)
         if not len(block):
             break
         if not np.isfinite(block).all():
@@ -159,7 +171,7 @@ def save(
     with atomic_path(path) as temporary:
         try:
             soundfile.write(
-                temporary, data, sample_rate, subtype="VORBIS" if path.suffix == ".ogg" else subtype
+                temporary, data, sample_rate, subtype="VORBIS" if path.suffix.lower() == ".ogg" else subtype
             )
         except (soundfile.LibsndfileError, ValueError, TypeError) as error:
             raise InputError(f"{path}: cannot be written as audio: {error}") from error

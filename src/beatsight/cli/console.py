@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import typer
@@ -17,19 +17,25 @@ from rich.progress import Progress
 _BAR_AFTER_S = 2.0
 
 
+class Update(Protocol):
+    """Moves a progress bar: ``(done, total)``, and another text when the work's next step begins."""
+
+    def __call__(self, done: int, total: int, text: str | None = None) -> None: ...
+
+
 @contextmanager
-def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr for work over two seconds, if somebody watches; yields ``(done, total)``."""
+def progress_bar(text: str) -> Iterator[Update]:
+    """A progress bar on stderr for work over two seconds, if somebody watches."""
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda done, total, text=None: None
         return
     start = time.monotonic()
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(text, visible=False)
 
-        def update(done: int, total: int) -> None:
+        def update(done: int, total: int, text: str | None = None) -> None:
             late = time.monotonic() - start > _BAR_AFTER_S
-            bar.update(task, completed=done, total=total, visible=late)
+            bar.update(task, completed=done, total=total, visible=late, description=text)
 
         yield update
 

@@ -85,13 +85,8 @@ def _targets(songs: list[Path], outputs: list[Path], formats: list[str]) -> dict
     stems = Counter(song.stem for song in songs)
     if clash := [stem for stem, times in stems.items() if times > 1]:
         raise UsageError(f"two songs are named {clash[0]!r}; their charts would overwrite each other")
-    return {
-        song: [
-            (outputs[0] if outputs else song.parent) / f"{song.stem}{suffix}"
-            for suffix in suffixes or [".bsm"]
-        ]
-        for song in songs
-    }
+    folder = outputs[0] if outputs else None
+    return {song: [(folder or song.parent) / f"{song.stem}{suffix}" for suffix in wanted] for song in songs}
 
 
 def _summary(song: Path, chart: Chart, paths: list[Path], recogniser: str) -> dict[str, object]:

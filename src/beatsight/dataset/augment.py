@@ -32,11 +32,11 @@ class AugmentConfig:
 
     jitter_ms: float = 6.0
     mix: float = 0.15
-    mix_isolated: float = 0.65
-    mix_gain_db: tuple[float, float] = (-10.0, 6.0)
+    mix_isolated: float = 0.8
+    mix_gain_db: tuple[float, float] = (-18.0, 6.0)
     neighbour: float = 0.2
     neighbour_isolated: float = 0.8
-    neighbour_gain_db: tuple[float, float] = (-12.0, 8.0)
+    neighbour_gain_db: tuple[float, float] = (-12.0, 12.0)
     speed: float = 0.06
     noise: float = 0.3
     noise_db: tuple[float, float] = (-70.0, -35.0)

@@ -55,6 +55,7 @@ class _File:
     source: str
     times_s: list[float]
     components: list[list[Any]]
+    hits_s: list[float]  # every event's time; a moment may hold several
 
 
 def _group(events: Sequence[Event]) -> list[_File]:
@@ -62,15 +63,22 @@ def _group(events: Sequence[Event]) -> list[_File]:
     for event in events:
         if not event.audio_path:
             raise InputError(f"event {event.sample_id}: has no audio_path, so no clip can be cut")
-        by_file[event.audio_path].append(event)
+        for component in event.components:
+            try:
+                taxonomy.resolve(component.label)
+            except taxonomy.UnknownLabelError as error:
+                raise InputError(f"event {event.sample_id}: {error}") from error
+        # "a.wav" and "./a.wav" are one file: it must not fall into two sessions.
+        by_file[Path(event.audio_path).as_posix()].append(event)
     files = []
     for path, items in sorted(by_file.items()):
         items.sort(key=lambda event: event.onset_time)
         sessions = {event.session_id for event in items}
         if len(sessions) > 1:
             raise InputError(f"{path}: belongs to several sessions: {', '.join(sorted(sessions))}")
-        file = _File(path, items[0].session_id, items[0].source_set or "unknown", [], [])
+        file = _File(path, items[0].session_id, items[0].source_set or "unknown", [], [], [])
         for event in items:
+            file.hits_s.append(event.onset_time)
             if file.times_s and event.onset_time - file.times_s[-1] <= MOMENT_S:
                 file.components[-1].extend(event.components)
             else:
@@ -84,9 +92,9 @@ def _negatives(file: _File, audio: np.ndarray, rng: np.random.Generator) -> np.n
     """Times of a song at which no labelled drum starts: false alarms of the detector, and random ones."""
     if len(file.times_s) < _SONG_MOMENTS:
         return np.zeros(0)
-    truth = np.array(file.times_s)
+    truth = np.array(file.hits_s)
     found = detect_onsets(audio).times_s
-    count = int(_RANDOM_SHARE * len(truth)) + 1
+    count = int(_RANDOM_SHARE * len(file.times_s)) + 1
     # Random instants lie where there is known music: between the first and the last labelled moment.
     random = rng.uniform(truth[0], truth[-1], count)
 
@@ -96,7 +104,7 @@ def _negatives(file: _File, audio: np.ndarray, rng: np.random.Generator) -> np.n
         return times[(distance > _NEGATIVE_DISTANCE_S) & (times > truth[0]) & (times < truth[-1])]
 
     false_alarms = far(found)
-    limit = int(_NEGATIVE_SHARE * len(truth))
+    limit = int(_NEGATIVE_SHARE * len(file.times_s))
     if len(false_alarms) > limit:
         false_alarms = rng.choice(false_alarms, limit, replace=False)
     return np.sort(np.concatenate([false_alarms, far(random)]))
@@ -181,11 +189,18 @@ class _Writer:
         return {name: np.array(values, dtype=types[name]) for name, values in self.rows.items()}
 
 
+def _check_replaceable(output: Path) -> None:
+    """Refuse a file, or a folder that holds anything but a dataset."""
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file, not a folder that a dataset can be written to")
+    if output.exists() and not (output / "metadata.json").is_file() and any(output.iterdir()):
+        raise InputError(f"{output}: exists and is not a dataset; choose another folder")
+
+
 def _replace_folder(finished: Path, output: Path) -> None:
     """Put a finished folder in place of an older dataset; nothing else is ever removed."""
+    _check_replaceable(output)
     if output.exists():
-        if not (output / "metadata.json").is_file() and any(output.iterdir()):
-            raise InputError(f"{output}: exists and is not a dataset; choose another folder")
         old = Path(tempfile.mkdtemp(prefix=f".{output.name}.old.", dir=output.parent))
         output.rename(old / "dataset")
         finished.rename(output)
@@ -223,13 +238,21 @@ def build_dataset(
         raise InputError(f"{output}: no events to build a dataset from")
     if not (0 <= val_fraction < 1 and 0 <= test_fraction < 1 and val_fraction + test_fraction < 1):
         raise InputError("val_fraction and test_fraction must lie in 0..1 and leave something to train on")
+    if seed < 0:
+        raise InputError(f"seed must not be negative, not {seed}")
     files = _group(events)
     sessions = sorted({file.session for file in files})
-    output = Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    if unknown := set(test_sessions) - set(sessions):
+        raise InputError(f"test session {min(unknown)!r} is not among the events' sessions")
+    output = Path(output).resolve()
     try:
-        writer = _Writer(work, taxonomy.CLASSIFIER)
+        _check_replaceable(output)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written: {error.strerror or error}") from error
+    writer = _Writer(work, taxonomy.CLASSIFIER)
+    try:
         for done, file in enumerate(files):
             path = inside(audio_root, file.path)
             audio = load(path)
@@ -250,6 +273,7 @@ def build_dataset(
     except OSError as error:
         raise InputError(f"{output}: cannot be written: {error.strerror or error}") from error
     finally:
+        writer.close()
         shutil.rmtree(work, ignore_errors=True)
     return open_dataset(output)
 
@@ -264,8 +288,6 @@ def _finish(
 ) -> None:
     """Split, then write moments.npz and metadata.json."""
     columns = writer.columns()
-    if unknown := set(test_sessions) - set(sessions):
-        raise InputError(f"test session {min(unknown)!r} is not among the events' sessions")
     fixed = np.isin(columns["session"], [sessions.index(name) for name in test_sessions])
     free = np.flatnonzero(~fixed)
     split = np.full(len(fixed), SPLITS.index("test"), np.uint8)

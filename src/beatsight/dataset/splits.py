@@ -31,6 +31,7 @@ def split_sessions(
     holds = np.zeros((count, labels.shape[1]), np.int64)
     np.add.at(holds, sessions, labels.astype(np.int64))
     order = np.random.default_rng(seed).permutation(count)
+    left = holds.sum(axis=0)  # moments per class that training still holds
     split = np.zeros(count, np.uint8)
     notes = []
     for index, (name, fraction) in enumerate(zip(("val", "test"), fractions, strict=True), start=1):
@@ -41,12 +42,12 @@ def split_sessions(
         for session in order:
             if split[session] or not sizes[session]:
                 continue
-            remaining = holds[(split == 0) & (np.arange(count) != session)].sum(axis=0)
-            keeps_classes = ((remaining > 0) | (holds[session] == 0)).all()
+            keeps_classes = ((left > holds[session]) | (holds[session] == 0)).all()
             closer = abs(taken + sizes[session] - wanted) < abs(taken - wanted)
             if keeps_classes and closer:
                 split[session] = index
                 taken += sizes[session]
+                left = left - holds[session]
         if not taken:
             notes.append(
                 f"no session could be held out for {name}: each is too big or the only source of some class"

@@ -12,6 +12,7 @@ segment's ends sees zeros there.
 from __future__ import annotations
 
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,9 +142,26 @@ def open_dataset(folder: str | os.PathLike[str], *, verify: bool = False) -> Dat
             moments = Moments(**{name: columns[name] for name in Moments.__dataclass_fields__})
         names = sorted(name for name in metadata.sha256 if name.endswith(".i16"))
         shards = tuple(np.memmap(root / name, dtype="<i2", mode="r") for name in names)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{root}: the dataset is damaged ({error}); build it again") from error
-    ends = np.array([len(shard) for shard in shards] or [0])
-    if len(moments) and (moments.end > ends[moments.shard]).any():
-        raise InputError(f"{root}: an audio shard is shorter than its moments say; build it again")
+    _check(root, metadata, moments, shards)
     return Dataset(root, metadata, moments, shards)
+
+
+def _check(root: Path, metadata: Metadata, moments: Moments, shards: tuple[np.ndarray, ...]) -> None:
+    """Refuse columns that do not fit each other, the labels or the shards."""
+    n, classes = len(moments), len(metadata.labels)
+    for name in Moments.__dataclass_fields__:
+        shape = (n, classes) if name in ("labels", "velocity") else (n,)
+        if getattr(moments, name).shape != shape:
+            raise InputError(f"{root}: the dataset is damaged (column {name} is not {shape}); build it again")
+    if not n:
+        return
+    if moments.shard.min() < 0 or moments.shard.max() >= len(shards):
+        raise InputError(f"{root}: an audio shard is missing; build it again")
+    ends = np.array([len(shard) for shard in shards])
+    if (moments.end > ends[moments.shard]).any():
+        raise InputError(f"{root}: an audio shard is shorter than its moments say; build it again")
+    placed = (moments.start >= 0) & (moments.start <= moments.onset) & (moments.onset < moments.end)
+    if not placed.all():
+        raise InputError(f"{root}: row {int(placed.argmin())} lies outside its segment; build it again")

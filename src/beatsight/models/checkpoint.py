@@ -95,8 +95,9 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
             name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()
         },
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    # Through a stream: given a path, torch writes the (temporary) file name into the archive.
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        torch.save(content, stream)
 
 
 def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Model:
@@ -112,7 +113,8 @@ def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(f"{path}: is not a model file, or holds code that will not be run") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # Everything that damaged bytes were seen to raise in torch's reader.
         raise InputError(f"{path}: is damaged or not a model file") from error
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path}: is not a model file (it holds no dictionary)")
@@ -143,10 +145,22 @@ def _from_content(content: dict[str, Any], path: Path) -> Model:
         thresholds = np.array([float(content["thresholds"][label]) for label in labels])
         calibration = {"temperature": float(content["calibration"]["temperature"])}
         activation, training, weights = content["activation"], content["training"], content["weights"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: the model file lacks or misstates {error}") from error
-    if activation not in _ACTIVATIONS or len(labels) != config.classes:
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    if (
+        activation not in _ACTIVATIONS
+        or len(labels) != config.classes
+        or len(set(labels)) != len(labels)
+        or not set(labels) <= set(taxonomy.CLASSIFIER)
+    ):
         raise InputError(f"{path}: labels, classes and activation of the model file do not fit together")
+    if not (np.isfinite(thresholds).all() and 0.0 < calibration["temperature"] < np.inf):
+        raise InputError(f"{path}: a threshold or the temperature of the model file is not a usable number")
+    if not isinstance(training, dict):
+        raise InputError(f"{path}: the training summary of the model file is not a dictionary")
+    _check_shapes(config, weights, path)
     network = DrumClassifierCNN(config)
     _load_weights(network, weights, path)
     return Model(network, features, labels, thresholds, activation, calibration, training)
@@ -164,6 +178,18 @@ def _from_bare(state: dict[str, Tensor], path: Path) -> Model:
         stacklevel=3,
     )
     return Model(network, activation="softmax")
+
+
+def _check_shapes(config: ClassifierConfig, weights: Any, path: Path) -> None:
+    """Compare shapes before any memory is taken: a damaged config may ask for a network of any size."""
+    try:
+        with torch.device("meta"):
+            expected = {name: value.shape for name, value in DrumClassifierCNN(config).state_dict().items()}
+        fits = {name: value.shape for name, value in weights.items()} == expected
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: the weights do not fit the network they are stored with") from error
+    if not fits:
+        raise InputError(f"{path}: the weights do not fit the network they are stored with")
 
 
 def _load_weights(network: nn.Module, weights: Any, path: Path) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from beatsight.report.demo_data import DemoReport, ExampleSong, HitScore
+from beatsight.report.demo_data import DemoReport, HitScore
+from beatsight.report.demo_example import example_section
 from beatsight.report.page import (
     Column,
     Commands,
@@ -17,23 +18,17 @@ from beatsight.report.page import (
     Figure,
     Page,
     Part,
-    Player,
     Section,
     SideBySide,
     Table,
     Text,
-    Timeline,
     Verdict,
 )
-from beatsight.report.palette import click_hz, family
+from beatsight.report.palette import family
 from beatsight.report.plots import Bar, Series, bar_chart, line_chart, matrix_chart
-from beatsight.report.sound import encode_wav, for_page, with_clicks
 from beatsight.report.text import UNKNOWN, Value, duration, known, number, plural
-from beatsight.report.timeline import Hit, roll_track, spectrogram_track, time_track, waveform_track
 
-EXAMPLE_SECONDS = 20.0  # two players of this length make up most of the page's size
 _TEMPO_TOLERANCE = 0.04  # MIREX audio tempo estimation: right within 4 %
-_DEFAULT_CLICK = 0.7
 
 
 def demo_page(data: DemoReport) -> Page:
@@ -49,7 +44,7 @@ def demo_page(data: DemoReport) -> Page:
         facts=_facts(data),
         sections=(
             _how_to_go_on(data),
-            _example(data.example, data.tolerance_ms),
+            example_section(data.example, data.tolerance_ms),
             _transcription(data),
             _songs(data),
             _classification(data),
@@ -114,42 +109,6 @@ def _how_to_go_on(data: DemoReport) -> Section:
         "The run made songs with known hits, cut training clips from some, trained a network on them, and "
         "wrote charts for songs it had not seen.",
     )
-
-
-def _example(song: ExampleSong, tolerance_ms: float) -> Section:
-    audio, rate = for_page(song.audio, song.sample_rate, EXAMPLE_SECONDS)
-    length = audio.size / rate
-    true_hits = [hit for hit in song.true_hits if hit.time_s < length]
-    found_hits = [hit for hit in song.found_hits if hit.time_s < length]
-    clicks = [(hit.time_s, click_hz(hit.label), _click_strength(hit)) for hit in found_hits]
-    missed = sum(not hit.matched for hit in true_hits)
-    false = sum(not hit.matched for hit in found_hits)
-    tempo = "" if song.tempo_bpm is None else f" at {song.tempo_bpm:.1f} beats per minute"
-    timeline = Timeline(
-        length_s=length,
-        tracks=(
-            waveform_track(audio, length, true_hits, found_hits),
-            spectrogram_track(audio, rate, length, true_hits, found_hits),
-            roll_track(true_hits, found_hits, length, song.beats_s, song.lanes),
-            time_track(length),
-        ),
-        players=(
-            Player("The song", encode_wav(audio, rate)),
-            Player("The song, each found hit clicked", encode_wav(with_clicks(audio, rate, clicks), rate)),
-        ),
-        caption="From the top: waveform, log-mel spectrogram (brighter is louder, over 70 dB) and the found "
-        "chart, its rows in the order of the chart's lanes; vertical lines are the beats found. Point at a "
-        "mark for its time; click the tracks to move the sound there.",
-    )
-    intro = (
-        f"The first {length:.0f} seconds of {song.name}{tempo}: {plural(len(true_hits), 'true hit')}, "
-        f"{missed:,} missed, {false:,} false, matched within {tolerance_ms:g} ms."
-    )
-    return Section("One song, heard and seen", (timeline,), intro)
-
-
-def _click_strength(hit: Hit) -> float:
-    return _DEFAULT_CLICK if hit.velocity is None else 0.3 + 0.7 * min(1.0, max(0.0, hit.velocity))
 
 
 def _hit_row(row: HitScore) -> tuple[Value, ...]:

@@ -19,6 +19,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]
 Attributes = Mapping[str, str | float]
 # Mean advance of a 12 px system font, for room that text needs: wider than most, so labels never touch.
 CHARACTER_PX = 7.0
+_LEAST_SPAN = 1e-9  # a smaller range is rounding noise in every quantity drawn here
 
 
 def coordinate(value: float) -> str:
@@ -67,7 +68,7 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     >>> ticks(0.0, 1.0), ticks(3, 3)
     ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [3])
     """
-    if not high > low:
+    if not high - low > max(_LEAST_SPAN, 1e-9 * max(abs(low), abs(high))):
         return [low]
     raw = (high - low) / max(1, most - 1)
     power = 10.0 ** math.floor(math.log10(raw))

@@ -3,7 +3,7 @@
 Conventions: every voice is a frozen record of its tuning with ``draw(rng)`` to invent one and ``strike(...)``
 to play it; ``force`` is the stroke's velocity 0..1 and changes the colour only, the kit sets the level. A
 strike returns float32 samples that start at the attack. Tunings are those of real kits: kicks settle at
-45..70 Hz, snares ring at 165..245 Hz, toms at 62..215 Hz.
+45..70 Hz, snares ring at 165..260 Hz, toms at 62..215 Hz.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Kick:
     t60_s: float
     click: float
     wood: float
+    punch: float
     shell: float
     buzz: float
 
@@ -65,7 +66,8 @@ class Kick:
             t60_s=rng.uniform(0.32, 1.1),
             click=rng.uniform(0.08, 0.45),
             wood=rng.uniform(0.0, 1.0),
-            shell=rng.uniform(0.03, 0.14),
+            punch=float(np.exp(rng.uniform(np.log(0.15), 0.0))),
+            shell=rng.uniform(0.03, 0.25),
             buzz=rng.uniform(0.001, 0.012),
         )
 
@@ -76,7 +78,7 @@ class Kick:
         glide = self.glide * (0.55 + 0.45 * force)
         add_mode(out, pitch, 1.0, self.t60_s, glide=glide, glide_s=self.glide_s)
         # The next mode carries the punch between 100 and 200 Hz.
-        second = rng.uniform(0.18, 0.32)
+        second = self.punch * rng.uniform(0.9, 1.1)
         add_mode(out, pitch * 2.27, second, self.t60_s * 0.35, glide=glide * 0.5, glide_s=self.glide_s)
         slope = -5.0 * (1.0 - force)
         click = self.click * (0.35 + 0.65 * force) * rng.uniform(0.85, 1.15)
@@ -103,12 +105,12 @@ class Snare:
     def draw(cls, rng: np.random.Generator) -> Snare:
         """Invent a snare, from deep and damped to a ringing piccolo."""
         return cls(
-            freq_hz=rng.uniform(165.0, 245.0),
+            freq_hz=rng.uniform(165.0, 260.0),
             t60_s=rng.uniform(0.22, 0.75),
-            wires=rng.uniform(0.14, 0.42),
+            wires=rng.uniform(0.07, 0.42),
             wires_t60_s=rng.uniform(0.20, 0.55),
-            crack=rng.uniform(0.20, 0.55),
-            brightness_db=rng.uniform(-3.0, 1.0),
+            crack=rng.uniform(0.15, 0.55),
+            brightness_db=rng.uniform(-5.0, 1.0),
             rim_hz=rng.uniform(480.0, 900.0),
         )
 

@@ -44,8 +44,8 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "lr"):
             if not getattr(self, name) > 0:
                 raise InputError(f"training setting {name} must be positive, not {getattr(self, name)}")
-        for name in ("weight_decay", "patience"):
-            if getattr(self, name) < 0:
+        for name in ("weight_decay", "patience", "seed"):
+            if not getattr(self, name) >= 0:
                 raise InputError(f"training setting {name} must not be negative")
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,7 +72,10 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     elif isinstance(augment, dict):
         _known(augment, AugmentConfig, f"{path}: augment")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in augment.items()}
-        raw["augment"] = AugmentConfig(**values)
+        try:
+            raw["augment"] = AugmentConfig(**values)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
     elif augment is not None:
         raise InputError(f"{path}: augment: must be a table of settings, or false")
     return raw
@@ -88,5 +91,11 @@ def _known(raw: dict[str, Any], config: type, where: str) -> None:
             isinstance(value, bool) or not isinstance(value, (int, float))
         ):
             raise InputError(f"{where}: {name}: must be a number, not {value!r}")
+        if isinstance(default, int) and isinstance(value, float):
+            raise InputError(f"{where}: {name}: must be a whole number, not {value!r}")
+        if isinstance(default, tuple) and not (
+            isinstance(value, list) and [type(item) in (int, float) for item in value] == [True, True]
+        ):
+            raise InputError(f"{where}: {name}: must be a range [low, high], not {value!r}")
         if isinstance(default, str) and not isinstance(value, str):
             raise InputError(f"{where}: {name}: must be text, not {value!r}")

@@ -1,11 +1,12 @@
 """Follow the pulse of a drum part: from hits to the times of a steady, possibly changing, pulse.
 
-Input are hits (times in seconds, strengths 0..1, one of six groups of drums), not audio. Two steps:
-a tempogram of the intervals between hits, through which the best tempo path is chosen (so that a change of tempo is
-followed but a fill is not), then beat tracking by dynamic programming along that path (Ellis, "Beat Tracking by
-Dynamic Programming", 2007), with each beat moved onto the hits that made it. Which pulse is the written beat is
-decided later, in ``meter.py``. Deviations from Ellis: intervals between hits take the place of an onset
-autocorrelation, and the expected period varies with time.
+Input are hits (times in seconds, strengths 0..1, one of six groups of drums), not audio. Two steps: a
+tempogram of the intervals between hits, through which the best tempo path is chosen (so that a change of
+tempo is followed but a fill is not), then beat tracking by dynamic programming along that path (Ellis,
+"Beat Tracking by Dynamic Programming", 2007), with each beat moved onto the hits that made it. Where one
+even pulse explains the part nearly as well, as in music made to a click, it is taken instead. Which pulse
+is the written beat is decided later, in ``meter.py``. Deviations from Ellis: intervals between hits take
+the place of an onset autocorrelation, and the expected period varies with time.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
-
-FloatArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
 
 # Kick, snare, toms, hi-hat (and other timekeeping percussion), ride, crash.
@@ -25,9 +25,12 @@ _GROUP_WEIGHT = np.array([1.0, 1.0, 0.5, 0.6, 0.6, 0.8])
 # How much an interval between two groups counts. Kick to snare and back is the backbeat itself.
 _LIKENESS = np.full((6, 6), 0.3) + 0.7 * np.eye(6)
 _LIKENESS[0, 1] = _LIKENESS[1, 0] = 0.6
+# Hits a second up to which a group counts in full. Rows of fast kicks or hats repeat at every multiple of
+# their own distance and would drown the snare.
+_FULL_RATE = 4.0
 _MIN_STRENGTH = 0.2  # even a ghost note counts this much
 
-# Tempogram. Periods 0.25..1.5 s (240..40 per minute) in steps of 1.5 %, the finest that human timing resolves.
+# Tempogram: periods 0.25..1.5 s (240..40 per minute) in steps of 1.5 %.
 _PERIODS_S = np.exp(np.arange(np.log(0.25), np.log(1.5), 0.015))
 _MULTIPLES = np.array([1, 2, 3, 4])  # a period must also explain the intervals of two to four beats
 _LAG_STEP_S = 0.005
@@ -36,7 +39,7 @@ _MIN_LAG_S = 0.06  # closer hits are one chord or a flam
 _ROW_S = 1.0
 _ROW_SMOOTHING_S = 3.0
 # Listeners tap most readily at two per second (van Noorden and Moelants, 1999).
-PREFERRED_PERIOD_S = 0.5
+_PREFERRED_PERIOD_S = 0.5
 _PREFERENCE_WIDTH = 0.45  # standard deviation of ln(period)
 # Costs of the tempo path, against a salience of 1 per second for the best period.
 _DRIFT_COST = 30.0  # per ln(period ratio): 2 % in a second cost 0.6
@@ -44,7 +47,8 @@ _JUMP_COST = 4.0  # any larger change: must pay off within a few seconds
 
 _FRAME_S = 0.01
 _ONSET_SMOOTHING_S = 0.015
-_JUMP_UNSURE_S = 3.0  # the tempogram blurs the moment of a jump this far; within it both tempi may be followed
+# The tempogram blurs the moment of a jump by this much; within it both tempi may be followed.
+_JUMP_UNSURE_S = 3.0
 _TIGHTNESS = 1000.0  # Ellis uses 100 for audio; with the tempo known, less leads to slips in syncopated bars
 _PERIOD_RANGE = (0.7, 1.4)  # a beat follows the last one after this many expected periods
 _SNAP_SHARE = 0.12  # of the period: how far from a tracked beat its hits may lie
@@ -68,9 +72,12 @@ def pulse_position(times: FloatArray, pulse: FloatArray) -> FloatArray:
     return np.where(times < pulse[0], before, np.where(times > pulse[-1], after, inside))
 
 
-def hit_weights(strengths: FloatArray, groups: IntArray) -> FloatArray:
-    """How much each hit counts for the pulse: its group, and half of it by how hard it is struck."""
-    return _GROUP_WEIGHT[groups] * (_MIN_STRENGTH + (1 - _MIN_STRENGTH) * np.clip(strengths, 0, 1))
+def _hit_weights(times: FloatArray, strengths: FloatArray, groups: IntArray) -> FloatArray:
+    """How much each hit counts: its group, how hard it is struck, and less where the group plays fast."""
+    span = max(float(times[-1] - times[0]), 1.0)
+    rate = np.bincount(groups, minlength=len(GROUPS)) / span
+    by_group = _GROUP_WEIGHT * np.minimum(1.0, np.sqrt(_FULL_RATE / np.maximum(rate, 1e-9)))
+    return by_group[groups] * (_MIN_STRENGTH + (1 - _MIN_STRENGTH) * np.clip(strengths, 0, 1))
 
 
 def _intervals(times: FloatArray, weights: FloatArray, groups: IntArray, rows: int) -> FloatArray:
@@ -98,7 +105,7 @@ def _salience(table: FloatArray) -> FloatArray:
     low = lag.astype(np.int64)
     part = lag - low
     total = (smooth[:, low] * (1 - part) + smooth[:, low + 1] * part).mean(axis=2)
-    total *= np.exp(-0.5 * (np.log(_PERIODS_S / PREFERRED_PERIOD_S) / _PREFERENCE_WIDTH) ** 2)
+    total *= np.exp(-0.5 * (np.log(_PERIODS_S / _PREFERRED_PERIOD_S) / _PREFERENCE_WIDTH) ** 2)
     best = total.max(axis=1, keepdims=True)
     # Rows with few hits say little: they are scaled to a fraction of a typical row.
     return total / (best + 0.1 * np.median(best) + 1e-9)
@@ -127,7 +134,7 @@ def _onset_strength(times: FloatArray, weights: FloatArray, frames: int) -> Floa
 
 
 def _track(strength: FloatArray, path: FloatArray) -> IntArray:
-    """Ellis' recursion over frames, in blocks shorter than any step back, so that a block is one operation."""
+    """Ellis' recursion over frames; a block shorter than any step back is one operation."""
     frames = len(strength)
     seconds = np.arange(frames) * _FRAME_S
     rows = [((seconds + shift) / _ROW_S).astype(np.int64) for shift in (-_JUMP_UNSURE_S, _JUMP_UNSURE_S)]
@@ -161,7 +168,7 @@ def _snap(beats: FloatArray, times: FloatArray, weights: FloatArray) -> tuple[Fl
     away = times - beats[nearest]
     reach = _SNAP_SHARE * period[nearest]
     weight = weights * np.exp(-0.5 * (away / (reach / 2)) ** 2) * (np.abs(away) <= reach)
-    support = np.bincount(nearest, weight, minlength=len(beats))
+    support = np.bincount(nearest, weight, minlength=len(beats)).astype(np.float64)
     shift = np.bincount(nearest, weight * away, minlength=len(beats))
     return beats + shift / np.maximum(support, 1e-9), support
 
@@ -172,7 +179,10 @@ def _regularity(position: FloatArray, weights: FloatArray) -> float:
 
 
 def _steady(times: FloatArray, weights: FloatArray, period_s: float) -> FloatArray:
-    """The even pulse near ``period_s`` on which the hits gather best, from a zero-padded spectrum of the hits."""
+    """The even pulse near ``period_s`` on which the hits gather best.
+
+    The period comes from a zero-padded spectrum of the hits, then from a line through the beats' own hits.
+    """
     train = np.bincount(np.round(times / _STEADY_STEP_S).astype(np.int64), weights)
     size = 1 << (4 * len(train) - 1).bit_length()
     bins = size * _STEADY_STEP_S / period_s
@@ -186,12 +196,14 @@ def _steady(times: FloatArray, weights: FloatArray, period_s: float) -> FloatArr
     fit = (resultant[:, None] * np.exp(-2j * np.pi * _HARMONICS[:, None] * phase)).real.sum(axis=0)
     first = phase[fit.argmax()]
     count = int(np.ceil(times[-1] / period_s - first)) + 1
-    return (first + np.arange(max(count, 2))) * period_s
+    index = np.arange(max(count, 2))
+    played, support = _snap((first + index) * period_s, times, weights)
+    if np.count_nonzero(support) < 2:
+        return (first + index) * period_s
+    return np.polyval(np.polyfit(index, played, 1, w=np.sqrt(support)), index)
 
 
-def track_pulse(
-    times: FloatArray, strengths: FloatArray, groups: IntArray
-) -> tuple[FloatArray, FloatArray]:
+def track_pulse(times: FloatArray, strengths: FloatArray, groups: IntArray) -> tuple[FloatArray, FloatArray]:
     """The pulse under the hits.
 
     Args:
@@ -204,7 +216,7 @@ def track_pulse(
     """
     start = times[0]
     times = times - start
-    weights = hit_weights(strengths, groups)
+    weights = _hit_weights(times, strengths, groups)
     rows = int(times[-1] / _ROW_S) + 1
     path = _tempo_path(_salience(_intervals(times, weights, groups, rows)))
     frames = int(times[-1] / _FRAME_S) + 2

@@ -134,7 +134,7 @@ def make_chart(path: str | os.PathLike[str], hits: list[Hit], duration_s: float,
             time_signature=timing.meter,
             timing_points=points,
         ),
-        difficulty=difficulty([(hit.time_s, hit.label) for hit in hits], timing),
+        difficulty=difficulty([(hit.time_s, hit.label, hit.velocity) for hit in hits], timing),
         generation=GenerationMetadata(
             model_version=f"beatsight {VERSION}, {recogniser}",
             confidence=round(float(np.mean([hit.confidence for hit in hits])), 4) if hits else 0.0,

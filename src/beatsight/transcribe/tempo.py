@@ -1,12 +1,13 @@
 """From hits to timing: tempo, beats, metre and the points where the tempo changes.
 
-Conventions: times in seconds from the start of the song. ``bpm`` is quarter notes per minute in every metre, as in MIDI
-and sequencers; the beats listed are those that are counted (dotted quarters in 6/8, eighths in 7/8, else quarters), as
-in pretty_midi. A song has one metre.
+Conventions: times in seconds from the start of the song. ``bpm`` is quarter notes per minute in every
+metre, as in MIDI and sequencers; the beats listed are those that are counted (dotted quarters in 6/8,
+eighths in 7/8, else quarters), as in pretty_midi. A song has one metre.
 
-How: ``beats.py`` follows the pulse, ``meter.py`` finds what that pulse is, and here a line with as few bends as possible
-is laid through it (least squares with a cost per bend; optimal partitioning, Jackson et al., 2005). Human timing
-therefore gives one tempo, a real change a timing point. All beats lie on that line, so that points and beats agree.
+How: ``beats.py`` follows the pulse, ``meter.py`` finds what that pulse is, and here a line with as few
+bends as possible is laid through it (least squares with a cost per bend; optimal partitioning, Jackson et
+al., 2005). Human timing therefore gives one tempo, a real change a timing point. All beats lie on that
+line, so that points and beats agree.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from beatsight.taxonomy import fold
 from beatsight.transcribe.beats import GROUPS, pulse_position, track_pulse
 from beatsight.transcribe.meter import Reading, likelihood, readings
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
 
 DEFAULT_BPM = 120.0
@@ -32,8 +33,8 @@ _MIN_MOMENTS = 8
 _MIN_SPAN_S = 2.0
 _CHORD_S = 0.03
 
-# Beats of steady drummers stray this far from an even grid (about 10 to 20 ms, e.g. Kilchenmann and Senn, 2015);
-# less is never taken as a change of tempo.
+# Beats of steady drummers stray this far from an even grid (about 10 to 20 ms, e.g. Kilchenmann and Senn,
+# 2015); less is never taken as a change of tempo.
 _TIMING_SPREAD_S = 0.015
 # What a bend must save, in squared deviations of that size.
 _BEND_COST = 60.0
@@ -85,16 +86,23 @@ def _checked(
 
 
 def _pull_in(position: FloatArray, time: FloatArray, spread: float) -> FloatArray:
-    """Times of beats with outliers moved to within reach of the line through their neighbours."""
+    """Times of beats with outliers moved to within reach of where the beats before or after them point.
+
+    One side suffices, so that the beats at a real change of tempo stay where they are.
+    """
     reach = 4
     if len(time) < 2 * reach + 1:
         return time
-    around = np.lib.stride_tricks.sliding_window_view(np.arange(len(time)), 2 * reach + 1)
-    slope = (time[around[:, -1]] - time[around[:, 0]]) / (position[around[:, -1]] - position[around[:, 0]])
-    own, limit = time[reach:-reach], _OUTLIER_SPREADS * spread
-    usual = np.median(time[around] - slope[:, None] * position[around], axis=1) + slope * position[reach:-reach]
+    inner = np.arange(reach, len(time) - reach)
+    away = np.full(len(inner), np.inf)
+    for side in (-1, 1):
+        near, far = inner + side, inner + side * reach
+        slope = (time[near] - time[far]) / (position[near] - position[far])
+        off = time[inner] - time[near] - slope * (position[inner] - position[near])
+        away = np.where(np.abs(off) < np.abs(away), off, away)
+    limit = _OUTLIER_SPREADS * spread
     pulled = time.copy()
-    pulled[reach:-reach] = usual + np.clip(own - usual, -limit, limit)
+    pulled[inner] -= away - np.clip(away, -limit, limit)
     return pulled
 
 
@@ -131,7 +139,10 @@ def _line(position: FloatArray, time: FloatArray, knots: FloatArray) -> FloatArr
     design = np.zeros((len(position), len(knots)))
     design[np.arange(len(position)), piece] = 1 - part
     design[np.arange(len(position)), piece + 1] = part
-    return np.linalg.lstsq(design, time, rcond=None)[0]
+    # Fitted as deviations from one straight line: a knot that no beat determines then lies on that line.
+    straight = np.polyfit(position, time, 1)
+    bend = np.linalg.lstsq(design, time - np.polyval(straight, position), rcond=None)[0]
+    return np.polyval(straight, knots) + bend
 
 
 def _clock(pulse: FloatArray, support: FloatArray, reading: Reading) -> tuple[FloatArray, FloatArray]:
@@ -148,7 +159,9 @@ def _clock(pulse: FloatArray, support: FloatArray, reading: Reading) -> tuple[Fl
     spread = max(_TIMING_SPREAD_S, jitter)
     time = _pull_in(quarter, time, spread)
     bar = reading.meter.quarters
-    inner = np.arange(np.ceil(quarter[0] / bar) + _MIN_SEGMENT_BARS, quarter[-1] / bar - _MIN_SEGMENT_BARS) * bar
+    inner = (
+        np.arange(np.ceil(quarter[0] / bar) + _MIN_SEGMENT_BARS, quarter[-1] / bar - _MIN_SEGMENT_BARS) * bar
+    )
     bends = _bends(quarter, time, np.concatenate(([quarter[0]], inner, [quarter[-1] + 1e-6])), spread)
     knots = np.array([quarter[0], *bends, quarter[-1]])
     return knots, _line(quarter, time, knots)
@@ -184,7 +197,7 @@ def estimate_timing(
         duration_s: length of the song in seconds; beats go on to there.
 
     Returns:
-        The timing. With fewer than eight moments, or within less than two seconds: 120 bpm, 4/4, confidence 0.
+        The timing. With fewer than eight moments, or less than two seconds: 120 bpm, 4/4, confidence 0.
 
     Raises:
         InputError: lists of unequal length, a value that is not finite, a negative time, an unknown label.

@@ -1,0 +1,70 @@
+"""Make the example inputs of this folder again, from the built-in kit: ``python examples/make.py``.
+
+The recordings are synthetic (``beatsight synth`` with fixed seeds), so they may be used for anything.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from beatsight.audio.io import SAMPLE_RATE, save
+from beatsight.charts import Timing, audio_ref, build_chart, write_chart
+from beatsight.events import Event, write_records
+from beatsight.files import write_text
+from beatsight.synth.kit import make_kit
+from beatsight.synth.song import Song, make_song
+
+HERE = Path(__file__).parent
+SONGS = {
+    "groove": dict(seed=11, style="rock", meter="4/4", tempo_bpm=110.0),
+    "waltz": dict(seed=12, style="waltz", meter="3/4", tempo_bpm=140.0),
+}
+SECONDS = 8.0
+KIT = {"kick": 0.25, "snare": 0.25, "hihat_closed": 0.15, "crash": 0.6}
+
+
+def main() -> None:
+    """Write every file of the folder but the README."""
+    events: list[Event] = []
+    for name, settings in SONGS.items():
+        song = make_song(duration_s=SECONDS, **settings)  # type: ignore[arg-type]
+        save(HERE / f"{name}.ogg", song.audio)
+        events += _events(song, name)
+        _chart(song, name)
+    write_records(HERE / "events.jsonl", events)
+    groove = [event for event in events if event.audio_path == "groove.ogg"]
+    rows = [(event.onset_time, "+".join(event.labels)) for event in groove]
+    write_text(HERE / "labels.txt", "".join(f"{time:.6f}\t{time:.6f}\t{text}\n" for time, text in rows))
+    table = [f"groove.ogg,{event.onset_time:.4f},{event.labels[0]}\n" for event in groove[:8]]
+    write_text(HERE / "hits.csv", "audio,time,label\n" + "".join(table))
+    kit = make_kit(5)
+    for label, seconds in KIT.items():
+        for take in (1, 2):
+            sound = kit.render(label, 0.5 + 0.2 * take, take=take)[: int(seconds * SAMPLE_RATE)]
+            save(HERE / "kit" / f"{label}_{take}.flac", 0.8 * sound / abs(sound).max())
+
+
+def _events(song: Song, name: str) -> list[Event]:
+    for event in song.events:
+        event.audio_path, event.session_id = f"{name}.ogg", name
+        event.sample_id = event.sample_id.replace(song.name, name)
+    return song.events
+
+
+def _chart(song: Song, name: str) -> None:
+    chart = build_chart(
+        [(hit.onset_s, hit.label, hit.velocity) for hit in song.hits],
+        title=f"Example {name}",
+        artist="beatsight",
+        audio=audio_ref(HERE / f"{name}.ogg", duration_s=SECONDS, sample_rate=SAMPLE_RATE),
+        timing=Timing(
+            bpm=song.tempo_bpm, offset=round(song.downbeats_s[0] * 1000), time_signature=song.meter
+        ),
+        difficulty=3.0,
+    )
+    write_chart(chart, HERE / f"{name}.bsm")
+    write_chart(chart, HERE / f"{name}.mid")
+
+
+if __name__ == "__main__":
+    main()

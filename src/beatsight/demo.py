@@ -1,0 +1,313 @@
+"""The whole chain on songs it makes itself: songs, dataset, training, evaluation, transcription, report.
+
+Nothing is downloaded. The test songs have kits, grooves and seeds that training never sees; the F-measure at
+the end is over their hits, classes and times as a chart has them.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from beatsight import taxonomy
+from beatsight.charts import Chart, lane_of, write_chart
+from beatsight.dataset.augment import AugmentConfig
+from beatsight.dataset.build import build_dataset
+from beatsight.dataset.store import Dataset
+from beatsight.evaluate import Evaluation, evaluate_model, write_evaluation
+from beatsight.events import Event, write_records
+from beatsight.files import write_bytes
+from beatsight.metrics import Counts, OnsetScores, match_onsets, transcription_scores
+from beatsight.report.demo import demo_page
+from beatsight.report.demo_data import (
+    ClassScore,
+    DatasetSummary,
+    DemoReport,
+    Epoch,
+    ExampleSong,
+    HitScore,
+    SongScore,
+)
+from beatsight.report.page import write_page
+from beatsight.report.timeline import Hit as DrawnHit
+from beatsight.synth.song import Song, make_song, write_song
+from beatsight.train.config import TrainConfig
+from beatsight.train.loop import EpochResult, train_classifier
+from beatsight.transcription.pipeline import transcribe
+from beatsight.transcription.recogniser import load_classifier
+from beatsight.version import VERSION
+
+TOLERANCE_S = 0.05
+_TEST_SEED = 900_000  # far from the training songs' seeds
+
+Say = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """How much the demo makes.
+
+    Attributes:
+        train_songs, test_songs: how many songs of each.
+        seconds: length of a song.
+        seed: of the first training song.
+        train: settings of the training run.
+    """
+
+    train_songs: int = 36
+    test_songs: int = 5
+    seconds: float = 30.0
+    seed: int = 1
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(epochs=4, lr=0.002, patience=0, augment=AugmentConfig(mix=0.1))
+    )
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What came out: the micro F-measure over unseen songs, and where everything lies."""
+
+    f_measure: float
+    report: Path
+    model: Path
+    charts: tuple[Path, ...]
+    seconds: float
+
+
+class _Clock:
+    """Seconds by step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - started
+
+
+def run_demo(
+    folder: str | os.PathLike[str],
+    config: DemoConfig | None = None,
+    *,
+    say: Say = lambda text: None,
+    progress: Progress = lambda text, done, total: None,
+) -> DemoResult:
+    """Run the chain into a folder and write ``report.html`` there.
+
+    Args:
+        folder: made when missing; files of an earlier run are written over.
+        config: how much to make.
+        say: called with a sentence after each step.
+        progress: called with (step, done, total).
+    """
+    config, root, clock = config or DemoConfig(), Path(folder), _Clock()
+    with clock.step("make songs"):
+        train, test = _make_songs(config, root / "songs", progress)
+    strokes = sum(len(song.hits) for song in train + test)
+    say(f"made {len(train)} songs to train on and {len(test)} to test on, {strokes} strokes")
+    with clock.step("build the dataset"):
+        events: list[Event] = [event for song in train + test for event in song.events]
+        write_records(root / "songs" / "events.jsonl", events)
+        dataset = build_dataset(
+            events,
+            root / "songs",
+            root / "dataset",
+            val_fraction=0.1,
+            test_sessions=[song.name for song in test],
+            seed=config.seed,
+            progress=lambda done, total: progress("Building the dataset", done, total),
+        )
+    say(f"built a dataset of {len(dataset.moments)} moments")
+    with clock.step("train"):
+        trained = train_classifier(
+            dataset,
+            root / "models",
+            config.train,
+            on_epoch=lambda row: say(_epoch_line(row, config.train.epochs)),
+            on_step=lambda done, total: progress("Training", done, total),
+        )
+    with clock.step("evaluate on unseen clips"):
+        evaluation = evaluate_model(trained.model, dataset, "test")
+        write_evaluation(evaluation, dataset, root / "evaluation")
+    with clock.step("transcribe unseen songs"):
+        recogniser = load_classifier(trained.best_path, config.train.device)
+        charts, paths = [], []
+        for number, song in enumerate(test, start=1):
+            charts.append(transcribe(root / "songs" / f"{song.name}.wav", recogniser=recogniser))
+            for suffix in (".bsm", ".mid"):
+                paths.append(root / "charts" / f"{song.name}{suffix}")
+                write_chart(charts[-1], paths[-1])
+            progress("Transcribing", number, len(test))
+    scores = [score_song(song, chart) for song, chart in zip(test, charts, strict=True)]
+    total = scores[0]
+    for score in scores[1:]:
+        total = total + score
+    with clock.step("write the report"):
+        data = _report(config, clock, dataset, trained.history, evaluation, test, charts, scores, total, root)
+        write_page(demo_page(data), root / "report.html")
+    seconds = sum(clock.seconds.values())
+    summary = {
+        "f_measure": total.total.f1, "macro_f1": total.macro_f1, "tolerance_ms": TOLERANCE_S * 1000,
+        "seconds": seconds, "seconds_by_step": clock.seconds,
+    }  # fmt: skip
+    write_bytes(root / "summary.json", msgspec.json.format(msgspec.json.encode(summary), indent=2))
+    return DemoResult(total.total.f1, root / "report.html", trained.best_path, tuple(paths), seconds)
+
+
+def _make_songs(config: DemoConfig, folder: Path, progress: Progress) -> tuple[list[Song], list[Song]]:
+    seeds = [config.seed + i for i in range(config.train_songs)]
+    seeds += [_TEST_SEED + config.seed + i for i in range(config.test_songs)]
+    songs = []
+    for number, seed in enumerate(seeds, start=1):
+        songs.append(make_song(seed, duration_s=config.seconds))
+        write_song(songs[-1], folder)
+        progress("Making songs", number, len(seeds))
+    return songs[: config.train_songs], songs[config.train_songs :]
+
+
+def true_hits(song: Song) -> list[tuple[float, str, float]]:
+    """Strokes of a song as the classifier names them: (time in s, class, velocity)."""
+    folded = [(hit.onset_s, taxonomy.fold(hit.label, "classifier"), hit.velocity) for hit in song.hits]
+    return [(time_s, label, velocity) for time_s, label, velocity in folded if label is not None]
+
+
+def found_hits(chart: Chart) -> list[tuple[float, str, float]]:
+    """Hits of a chart: (time in s, class, velocity)."""
+    return [(hit.time / 1000.0, hit.component, hit.velocity) for hit in chart.hit_objects]
+
+
+def score_song(song: Song, chart: Chart) -> OnsetScores:
+    """Onset scores of a chart against the song's own strokes, over the 12 classes."""
+    reference = [(time_s, label) for time_s, label, _ in true_hits(song)]
+    estimated = [(time_s, label) for time_s, label, _ in found_hits(chart)]
+    return transcription_scores(reference, estimated, taxonomy.CLASSIFIER, TOLERANCE_S)
+
+
+def _epoch_line(row: EpochResult, epochs: int) -> str:
+    score = "" if row.val_macro_f1 is None else f", macro F1 {row.val_macro_f1:.3f}"
+    return f"epoch {row.epoch}/{epochs}: loss {row.train_loss:.3f}{score}, {row.clips_per_s:.0f} clips/s"
+
+
+def _hit_score(label: str, counts: Counts) -> HitScore:
+    return HitScore(
+        label, counts.tp, counts.fp, counts.fn, counts.precision, counts.recall, counts.f1
+    )
+
+
+def _report(
+    config: DemoConfig,
+    clock: _Clock,
+    dataset: Dataset,
+    history: list[EpochResult],
+    evaluation: Evaluation,
+    songs: list[Song],
+    charts: list[Chart],
+    scores: list[OnsetScores],
+    total: OnsetScores,
+    root: Path,
+) -> DemoReport:
+    metadata, report = dataset.metadata, evaluation.report
+    # The song whose score is the median: neither the best to show off nor the worst.
+    example = int(np.argsort([score.total.f1 for score in scores])[len(scores) // 2])
+    classes = [*evaluation.labels, "none"]
+    return DemoReport(
+        title="Drums found in songs the model never heard",
+        generated=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=VERSION,
+        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}, {config.train.device}",
+        seconds_by_step=dict(clock.seconds),
+        dataset=DatasetSummary(
+            counts={
+                label: {split: metadata.label_counts[split][label] for split in metadata.moments}
+                for label in metadata.labels
+            },
+            hours={split: s / 3600 for split, s in metadata.split_durations_seconds.items()},
+        ),
+        history=[
+            Epoch(row.epoch, row.train_loss, row.val_loss, row.val_macro_f1, row.lr) for row in history
+        ],
+        classes=[
+            ClassScore(
+                label,
+                float(report.precision[i]),
+                float(report.recall[i]),
+                float(report.f1[i]),
+                int(report.support[i]),
+                float(evaluation.thresholds[i]),
+            )
+            for i, label in enumerate(evaluation.labels)
+        ],
+        confusion_labels=classes,
+        confusion=evaluation.confusion,
+        hits=[_hit_score(label, counts) for label, counts in total.counts.items()],
+        total=_hit_score("all", total.total),
+        tolerance_ms=TOLERANCE_S * 1000,
+        songs=[
+            _song_score(song, chart, score)
+            for song, chart, score in zip(songs, charts, scores, strict=True)
+        ],
+        example=_example(songs[example], charts[example]),
+        outputs=[
+            (str(root / "charts"), "the charts, .bsm and .mid"),
+            (str(root / "models"), "the trained model, best and final epoch"),
+            (str(root / "evaluation"), "per-class report, confusion matrix, predictions"),
+            (str(root / "songs"), "the songs and their exact labels"),
+        ],
+        next_commands=[
+            (
+                f"beatsight transcribe song.mp3 -o song.bsm --ml-model {root}/models/best_drum_classifier.pth",
+                "a song of your own",
+            ),
+            ("beatsight collect add song.wav 1.234 kick", "label a hit of a recording"),
+            ("beatsight collect stats", "what is still missing to train on"),
+        ],
+    )
+
+
+def _song_score(song: Song, chart: Chart, score: OnsetScores) -> SongScore:
+    counts, timing = score.total, chart.timing
+    return SongScore(
+        name=song.name,
+        style=song.style,
+        f1=counts.f1,
+        tp=counts.tp,
+        fp=counts.fp,
+        fn=counts.fn,
+        tempo_true=song.tempo_bpm,
+        tempo_found=timing.bpm if timing else None,
+        meter_true=song.meter,
+        meter_found=timing.time_signature if timing else None,
+    )
+
+
+def _example(song: Song, chart: Chart) -> ExampleSong:
+    truth, found = true_hits(song), found_hits(chart)
+    true_matched, found_matched = np.zeros(len(truth), bool), np.zeros(len(found), bool)
+    for label in taxonomy.CLASSIFIER:
+        at = [i for i, hit in enumerate(truth) if hit[1] == label]
+        out = [i for i, hit in enumerate(found) if hit[1] == label]
+        for i, j in match_onsets([truth[k][0] for k in at], [found[k][0] for k in out], TOLERANCE_S):
+            true_matched[at[i]] = found_matched[out[j]] = True
+    return ExampleSong(
+        name=song.name,
+        sample_rate=song.sample_rate,
+        audio=song.audio,
+        true_hits=[DrawnHit(*hit, bool(ok)) for hit, ok in zip(truth, true_matched, strict=True)],
+        found_hits=[DrawnHit(*hit, bool(ok)) for hit, ok in zip(found, found_matched, strict=True)],
+        beats_s=song.beats_s,
+        tempo_bpm=chart.timing.bpm if chart.timing else None,
+        lanes={label: lane_of(label) for label in taxonomy.CLASSIFIER},
+    )
