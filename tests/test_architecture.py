@@ -20,7 +20,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "beatsight"
 
 ROOMS = (
     "errors", "version", "files", "taxonomy", "events", "metrics", "charts", "audio", "synth", "sources",
-    "manifest", "gates", "report", "dataset", "models", "train", "evaluate", "transcribe", "cli", "demo",
+    "manifest", "gates", "report", "dataset", "models", "train", "evaluate", "transcription", "demo", "cli",
 )  # fmt: skip
 # The package itself, and `python -m beatsight`, are no rooms. The package sees only `version` when it is
 # imported (names that it looks up when they are used may come from anywhere); `__main__` sees all.
@@ -32,7 +32,7 @@ ORDER = {room: rank for rank, room in enumerate(ROOMS)} | {
 SHORT_NAME_USERS = {"cli", "demo", "__main__"}
 
 TORCH = {"torch", "torchaudio", "torchvision"}
-TORCH_ROOMS = {"dataset", "models", "train", "evaluate", "transcribe", "cli", "demo"}
+TORCH_ROOMS = {"dataset", "models", "train", "evaluate", "transcription", "cli", "demo"}
 # May import torch when a function is called, never when the module is imported.
 TORCH_LAZILY = {"audio/features.py"}
 # Training is an application: what a model needs to run must not depend on it.
@@ -139,9 +139,9 @@ def test_every_import_goes_up() -> None:
             "models/net.py:4: models may not import train",
         ),
         (
-            "transcribe/song.py",
+            "transcription/song.py",
             "from beatsight.train.loop import fit",
-            "song.py:1: transcribe may not import train",
+            "song.py:1: transcription may not import train",
         ),
         ("evaluate.py", "from beatsight import train", "evaluate.py:1: evaluate may not import train"),
         ("gates/all.py", "import torch", "gates/all.py:1: gates may not import torch"),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from beatsight.models.checkpoint import load_model
     from beatsight.synth.song import make_song
     from beatsight.train.loop import train_classifier
-    from beatsight.transcribe.pipeline import transcribe
+    from beatsight.transcription.pipeline import transcribe
 
 _HOMES = {
     "Chart": "charts",
@@ -40,7 +40,7 @@ _HOMES = {
     "load_model": "models.checkpoint",
     "make_song": "synth.song",
     "train_classifier": "train.loop",
-    "transcribe": "transcribe.pipeline",
+    "transcribe": "transcription.pipeline",
 }
 
 __all__ = [
@@ -66,6 +66,6 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'beatsight' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"beatsight.{_HOMES[name]}"), name)
-    # Kept under its name: importing the room `beatsight.transcribe` must not hide the function.
+    # Kept under its own name, so that the next use does not come here again.
     globals()[name] = value
     return value

@@ -41,7 +41,7 @@ from beatsight.report.page import write_page
 from beatsight.report.timeline import Hit as DrawnHit
 from beatsight.synth.song import Song, make_song, write_song
 from beatsight.train.config import TrainConfig
-from beatsight.train.loop import EpochResult, train_classifier
+from beatsight.train.loop import BEST_NAME, EpochResult, train_classifier
 from beatsight.transcription.pipeline import transcribe
 from beatsight.transcription.recogniser import load_classifier
 from beatsight.version import VERSION
@@ -201,9 +201,7 @@ def _epoch_line(row: EpochResult, epochs: int) -> str:
 
 
 def _hit_score(label: str, counts: Counts) -> HitScore:
-    return HitScore(
-        label, counts.tp, counts.fp, counts.fn, counts.precision, counts.recall, counts.f1
-    )
+    return HitScore(label, counts.tp, counts.fp, counts.fn, counts.precision, counts.recall, counts.f1)
 
 
 def _report(
@@ -236,9 +234,7 @@ def _report(
             },
             hours={split: s / 3600 for split, s in metadata.split_durations_seconds.items()},
         ),
-        history=[
-            Epoch(row.epoch, row.train_loss, row.val_loss, row.val_macro_f1, row.lr) for row in history
-        ],
+        history=[Epoch(row.epoch, row.train_loss, row.val_loss, row.val_macro_f1, row.lr) for row in history],
         classes=[
             ClassScore(
                 label,
@@ -256,8 +252,7 @@ def _report(
         total=_hit_score("all", total.total),
         tolerance_ms=TOLERANCE_S * 1000,
         songs=[
-            _song_score(song, chart, score)
-            for song, chart, score in zip(songs, charts, scores, strict=True)
+            _song_score(song, chart, score) for song, chart, score in zip(songs, charts, scores, strict=True)
         ],
         example=_example(songs[example], charts[example]),
         outputs=[
@@ -268,7 +263,7 @@ def _report(
         ],
         next_commands=[
             (
-                f"beatsight transcribe song.mp3 -o song.bsm --ml-model {root}/models/best_drum_classifier.pth",
+                f"beatsight transcribe song.mp3 -o song.bsm --ml-model {root / 'models' / BEST_NAME}",
                 "a song of your own",
             ),
             ("beatsight collect add song.wav 1.234 kick", "label a hit of a recording"),

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from chart_strategies import charts, planted
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from beatsight.charts import (
     LANES,
@@ -22,7 +21,6 @@ from beatsight.charts import (
     audio_ref,
     build_chart,
     chart_to_events,
-    estimate_difficulty,
     lane_of,
     read_bsm,
     write_bsm,
@@ -160,6 +158,7 @@ def test_the_id_of_a_built_chart_follows_from_the_audio() -> None:
             artist="",
             audio=audio,
             timing=Timing(bpm=100.0),
+            difficulty=5.0,
             created_at=datetime.now(UTC),
             **given,
         )
@@ -179,7 +178,7 @@ def test_the_id_of_a_built_chart_follows_from_the_audio() -> None:
 )  # fmt: skip
 def test_build_chart_refuses_a_hit_out_of_range(hit: tuple, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
-        build_chart([hit], title="", artist="", audio=AUDIO, timing=Timing(bpm=100.0))
+        build_chart([hit], title="", artist="", audio=AUDIO, timing=Timing(bpm=100.0), difficulty=1.0)
 
 
 def test_audio_ref_names_and_hashes_the_file(tmp_path) -> None:
@@ -189,15 +188,3 @@ def test_audio_ref_names_and_hashes_the_file(tmp_path) -> None:
     assert reference.hash == "sha256:" + hashlib.sha256(b"sound").hexdigest()
     with pytest.raises(InputError, match=r"no\.ogg: cannot be read"):
         audio_ref(tmp_path / "no.ogg", duration_s=1.0, sample_rate=48000)
-
-
-def test_difficulty_of_known_patterns() -> None:
-    rock = [time for beat in range(0, 60_000, 500) for time in (beat, beat, beat + 250)]  # 6 hits a second
-    blast = [time for step in range(0, 60_000, 75) for time in (step, step)]  # 26.7 hits a second
-    assert estimate_difficulty(rock) == pytest.approx(3.7)
-    assert estimate_difficulty(blast) == pytest.approx(8.7)
-
-
-@given(st.lists(st.integers(0, 100_000), max_size=40), st.integers(0, 100_000))
-def test_difficulty_stays_in_range_and_never_falls_when_a_hit_is_added(hits: list[int], more: int) -> None:
-    assert 0.0 <= estimate_difficulty(hits) <= estimate_difficulty([*hits, more]) <= 10.0

@@ -51,7 +51,7 @@ def batches(dataset: Dataset, augment: AugmentConfig | None, seed: int = 0) -> B
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_training_and_inference_see_the_same_bits(tmp_path: Path, batch_size: int) -> None:
-    """The recogniser's path (load, cut_clips, log_mel) against the dataset's, at both ends of the file too."""
+    """The recogniser's path (load, cut_clips, log_mel) against the dataset's, both file ends too."""
     features = FeatureConfig()
     hits = [
         (0.0, ("kick",)),

@@ -27,7 +27,6 @@ from beatsight.charts.chart import (
     lane_of,
 )
 from beatsight.charts.csv_file import read_csv, write_csv
-from beatsight.charts.difficulty import estimate_difficulty
 from beatsight.charts.midi import read_midi, write_midi
 from beatsight.errors import UsageError
 
@@ -56,7 +55,6 @@ __all__ = [
     "chart_from_builtins",
     "chart_to_builtins",
     "chart_to_events",
-    "estimate_difficulty",
     "kit_of",
     "lane_of",
     "read_bsm",

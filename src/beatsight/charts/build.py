@@ -25,7 +25,6 @@ from beatsight.charts.chart import (
     Timing,
     kit_of,
 )
-from beatsight.charts.difficulty import estimate_difficulty
 from beatsight.errors import InputError
 from beatsight.events import Component, Event
 from beatsight.files import sha256_file
@@ -33,6 +32,7 @@ from beatsight.taxonomy import resolve
 
 CREATOR = "BeatSight"
 VISUAL_LANES = 7
+UNRATED = 0.0  # the difficulty of a chart that nobody has rated
 
 
 def iso_utc(moment: datetime) -> str:
@@ -86,7 +86,7 @@ def build_chart(
     artist: str,
     audio: AudioRef,
     timing: Timing,
-    difficulty: float | None = None,
+    difficulty: float,
     generation: GenerationMetadata | None = None,
     beatmap_id: str | None = None,
     created_at: datetime | None = None,
@@ -99,7 +99,7 @@ def build_chart(
         artist: who plays it, or an empty text.
         audio: the song's file; see :func:`audio_ref`.
         timing: the tempo map.
-        difficulty: 0..10; by default estimated from the density of the hits.
+        difficulty: 0..10; how hard the part is to play.
         generation: what made the chart, for the editor.
         beatmap_id: a UUID; by default derived from the audio's hash.
         created_at: a moment with a time zone; by default now.
@@ -109,8 +109,6 @@ def build_chart(
     """
     made = [hit_at(*hit) for hit in hits]
     stamp = iso_utc(created_at or datetime.now(UTC))
-    if difficulty is None:
-        difficulty = estimate_difficulty(hit.time for hit in made)
     return Chart(
         metadata=Metadata(
             title=title, artist=artist, creator=CREATOR, difficulty=difficulty, created_at=stamp,
@@ -134,7 +132,7 @@ def bare_chart(
     return Chart(
         metadata=Metadata(
             title=title, artist="", creator=CREATOR, created_at=stamp, modified_at=stamp,
-            difficulty=estimate_difficulty(hit.time for hit in hits),
+            difficulty=UNRATED,
             beatmap_id=chart_id(f"sha256:{sha256_file(path)}"),
         ),
         drum_kit=kit_of(hits), hit_objects=hits, timing=timing, skipped=skipped,

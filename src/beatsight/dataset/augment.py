@@ -21,7 +21,7 @@ class AugmentConfig:
         jitter_ms: the cut is moved by up to this much either way (detectors are not exact).
         mix, mix_isolated: clips (of 0 to 2) added at the same moment on average, their labels united.
         mix_gain_db: level range of the other clip.
-        neighbour, neighbour_isolated: clips added that start earlier or later, unlabelled.
+        neighbour, neighbour_isolated: one-shots added that start earlier or later, unlabelled.
         neighbour_gain_db: its level range.
         speed: tape-speed change of each clip, largest share either way (0.06 is one semitone).
         noise: probability of added noise.

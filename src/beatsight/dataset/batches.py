@@ -168,10 +168,13 @@ class Batches:
             layer = self._levelled(others, np.round(apart * rate), config)
             audio[chosen] += layer * self._gains(len(chosen), config.mix_gain_db)
             labels[chosen] = np.maximum(labels[chosen], self.labels[others])
-        for _ in range(_MOST_LAYERS):
+        # Only one-shots can be neighbours: a clip of a song holds other hits, which could fall on the moment.
+        single = np.flatnonzero(self.isolated)
+        for _ in range(_MOST_LAYERS if len(single) else 0):
             probability = np.where(isolated, config.neighbour_isolated, config.neighbour) / _MOST_LAYERS
             chosen = np.flatnonzero(random.random(n) < probability)
-            others = random.choice(len(self.rows), len(chosen), p=self.weights)
+            weights = self.weights[single] / self.weights[single].sum()
+            others = random.choice(single, len(chosen), p=weights)
             earlier = random.random(len(chosen)) < _EARLIER_SHARE
             apart = np.where(
                 earlier, random.uniform(*_EARLIER_S, len(chosen)), -random.uniform(*_LATER_S, len(chosen))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from beatsight.charts.midi import read_midi
 from beatsight.errors import InputError
-from beatsight.transcribe.tempo import Timing, estimate_timing
+from beatsight.transcription.tempo import Timing, estimate_timing
 
 
 def _every(step: float, quarters: float, start: float = 0.0) -> list[float]:

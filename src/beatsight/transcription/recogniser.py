@@ -24,7 +24,7 @@ from beatsight.audio.io import SAMPLE_RATE
 from beatsight.audio.onsets import Onsets
 from beatsight.errors import InputError, UsageError, require
 from beatsight.files import sha256_file
-from beatsight.transcribe.heuristic import Heuristic
+from beatsight.transcription.heuristic import Heuristic
 
 if TYPE_CHECKING:
     from beatsight.models.checkpoint import Model
@@ -103,7 +103,7 @@ def choose_recogniser(
         device: where the model runs.
 
     Raises:
-        UsageError: a model is asked for and refused at once, or the environment's switch is neither on nor off.
+        UsageError: a model is asked for and refused at once, or the environment's switch has no sense.
         InputError: the model that was asked for is missing or not usable.
     """
     switch = os.environ.get(USE_ML_VARIABLE, "").strip().lower()

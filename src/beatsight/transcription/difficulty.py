@@ -33,7 +33,7 @@ import numpy.typing as npt
 
 from beatsight.errors import InputError
 from beatsight.taxonomy import fold
-from beatsight.transcribe.tempo import Timing
+from beatsight.transcription.tempo import Timing
 
 FloatArray = npt.NDArray[np.floating]
 

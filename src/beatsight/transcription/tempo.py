@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from beatsight.errors import InputError
 from beatsight.taxonomy import fold
-from beatsight.transcribe.beats import GROUPS, pulse_position, track_pulse
-from beatsight.transcribe.meter import Reading, likelihood, readings
+from beatsight.transcription.beats import GROUPS, pulse_position, track_pulse
+from beatsight.transcription.meter import Reading, likelihood, readings
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beatsight.errors import InputError
-from beatsight.transcribe.difficulty import difficulty
-from beatsight.transcribe.tempo import Timing
+from beatsight.transcription.difficulty import difficulty
+from beatsight.transcription.tempo import Timing
 
 Hits = list[tuple[float, str, float]]
 

@@ -20,10 +20,10 @@ from beatsight.audio.onsets import Onsets, detect_onsets
 from beatsight.charts import Chart
 from beatsight.charts.build import audio_ref, build_chart, iso_utc
 from beatsight.charts.chart import GenerationMetadata, Timing, TimingPoint
-from beatsight.transcribe.difficulty import difficulty
-from beatsight.transcribe.hits import Hit, attack_levels, with_velocities
-from beatsight.transcribe.recogniser import Recogniser, choose_recogniser
-from beatsight.transcribe.tempo import estimate_timing
+from beatsight.transcription.difficulty import difficulty
+from beatsight.transcription.hits import Hit, attack_levels, with_velocities
+from beatsight.transcription.recogniser import Recogniser, choose_recogniser
+from beatsight.transcription.tempo import estimate_timing
 from beatsight.version import VERSION
 
 _BLOCK_S, _EDGE_S = 120.0, 2.0
@@ -43,7 +43,7 @@ def transcribe(
 
     Args:
         path: any audio file that can be decoded.
-        model: a model file; by default decided as :mod:`beatsight.transcribe.recogniser` says.
+        model: a model file; by default decided as :mod:`beatsight.transcription.recogniser` says.
         use_ml: False for the heuristic.
         device: where the model runs.
         recogniser: one already loaded, for many songs; the three above are then not looked at.
