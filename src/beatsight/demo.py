@@ -58,18 +58,26 @@ class DemoConfig:
     """How much the demo makes.
 
     Attributes:
-        train_songs, test_songs: how many songs of each.
-        seconds: length of a song.
+        train_songs, test_songs: how many songs of each; many short ones teach more than few long ones.
+        kits: drum kits of the studio; training and test songs are played on them. As many songs again as
+            ``test_songs`` are played on kits nobody trained on, and scored apart.
+        train_seconds, test_seconds: length of a song.
+        band_db: level of bass and chords against the drums.
         seed: of the first training song.
         train: settings of the training run.
     """
 
-    train_songs: int = 36
-    test_songs: int = 5
-    seconds: float = 30.0
+    train_songs: int = 120
+    test_songs: int = 6
+    kits: int = 4
+    train_seconds: float = 12.0
+    test_seconds: float = 20.0
+    band_db: float = -14.0
     seed: int = 1
     train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(epochs=4, lr=0.002, patience=0, augment=AugmentConfig(mix=0.1))
+        default_factory=lambda: TrainConfig(
+            epochs=5, lr=0.003, patience=0, augment=AugmentConfig(mix=0, speed=0, noise=0, equaliser=0, jitter_ms=3)
+        )
     )
 
 

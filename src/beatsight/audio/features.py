@@ -2,8 +2,9 @@
 
 One function, :func:`log_mel`, batched, on any device. Its values equal librosa's
 ``power_to_db(melspectrogram(..., center=False), ref=np.max, top_db=...)`` (Slaney mel scale and area
-normalisation, periodic Hann window), then mapped from [-top_db, 0] dB to [0, 1]. The reference is each
-clip's own maximum, so a clip's level does not change its features.
+normalisation, periodic Hann window), mapped from [-top_db, 0] dB to [0, 1]. The reference is each clip's own
+maximum, so a clip's level does not change its features. Networks see it through :func:`clip_features`, which
+fades the frames far from the onset.
 
 A clip is cut so that frame ``pre_frames`` is centred on the onset; :func:`clip_span` says which samples that
 needs. Audio that the file does not have (before time 0, after its end) is zero: padded, never shifted.
@@ -42,6 +43,8 @@ class FeatureConfig:
         pre_frames: frames before the one centred on the onset (93 ms of what rang before).
         f_min, f_max: band edges in Hz.
         top_db: dynamic range kept under the clip's maximum, in dB.
+        hold_before_ms, hold_after_ms: around the onset, where the clip is left as it is.
+        fade_before_db, fade_after_db: outside of that, dB taken off for each millisecond of distance.
     """
 
     sample_rate: int = SAMPLE_RATE
@@ -53,6 +56,10 @@ class FeatureConfig:
     f_min: float = 20.0
     f_max: float = 16_000.0
     top_db: float = 80.0
+    hold_before_ms: float = 12.0
+    hold_after_ms: float = 35.0
+    fade_before_db: float = 1.15
+    fade_after_db: float = 0.46
 
     def __post_init__(self) -> None:
         whole = ("sample_rate", "n_fft", "hop_length", "n_mels", "frames", "pre_frames")
@@ -66,6 +73,9 @@ class FeatureConfig:
                 raise InputError(f"feature setting {name} must be positive, not {getattr(self, name)}")
         if not 0 <= self.pre_frames < self.frames:
             raise InputError(f"feature setting pre_frames must lie in 0..{self.frames - 1}")
+        for name in ("hold_before_ms", "hold_after_ms", "fade_before_db", "fade_after_db"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"feature setting {name} must not be negative")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise InputError("feature settings need 0 <= f_min < f_max <= sample_rate / 2")
 
@@ -135,6 +145,17 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: 
 
 
 @lru_cache(maxsize=16)
+def _fade(config: FeatureConfig, device: str, dtype: torch.dtype) -> torch.Tensor:
+    """What each frame loses, in units of ``top_db``, shape (frames,)."""
+    torch = require("torch", "ml")
+    frame_ms = 1000.0 * config.hop_length / config.sample_rate
+    at_ms = (torch.arange(config.frames, dtype=torch.float64) - config.pre_frames) * frame_ms
+    before = (-at_ms - config.hold_before_ms).clamp_min(0.0) * config.fade_before_db
+    after = (at_ms - config.hold_after_ms).clamp_min(0.0) * config.fade_after_db
+    return ((before + after) / config.top_db).to(device, dtype)
+
+
+@lru_cache(maxsize=16)
 def _constants(config: FeatureConfig, device: str, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     torch = require("torch", "ml")
     window = torch.hann_window(config.n_fft, periodic=True, dtype=torch.float64)
@@ -173,8 +194,22 @@ def power_to_features(power: torch.Tensor, config: FeatureConfig) -> torch.Tenso
     return ((decibels - peak) / config.top_db + 1.0).clamp_min(0.0)
 
 
+def focus(features: torch.Tensor, config: FeatureConfig) -> torch.Tensor:
+    """Fade the frames far from the onset (``hold_…`` and ``fade_…`` of the config); the same shape.
+
+    A network that averages over time cannot tell the drum at the onset from one that follows 100 ms later;
+    what is not at the onset is turned down for it.
+    """
+    return (features - _fade(config, str(features.device), features.dtype)).clamp_min(0.0)
+
+
+def clip_features(audio: torch.Tensor, config: FeatureConfig) -> torch.Tensor:
+    """The network's input: :func:`focus` of :func:`log_mel`; shape (..., n_mels, frames)."""
+    return focus(log_mel(audio, config), config)
+
+
 def log_mel(audio: torch.Tensor, config: FeatureConfig) -> torch.Tensor:
-    """The network's input: log-mel of each clip in 0..1.
+    """Log-mel of each clip in 0..1.
 
     Args:
         audio: float tensor, shape (..., samples); the dtype is kept (float64 for comparisons).

@@ -33,15 +33,17 @@ _LAG = 2  # frames compared: an attack needs about 10 ms to fill the window
 _COMPRESSION = 100.0  # log(1 + 100 x): 40 dB under the loud level still counts
 # A band under this power is the noise floor of a 16-bit recording, whatever the recording's level.
 _ABSOLUTE_FLOOR_DB = -75.0
-# Peak picking, in frames: a peak is the maximum of +-30 ms, over the local mean of -150..+50 ms.
-_PEAK_RADIUS = 6
+# Peak picking, in frames: a peak is the maximum of +-20 ms, over the local mean of -150..+50 ms.
+_PEAK_RADIUS = 4
 _MEAN_WIDTH = 40
+_MEAN_SHARE = 0.6
+_MEDIAN_SHARE = 2.0  # noise flickers about its median; 2 leaves out nearly all of it
 THRESHOLD = 0.03
 _LOUD_PERCENTILE = 95.0
-_MIN_BANDS = 5  # of 40: the dullest kick rises in more than six
-_BROAD_BANDS = 10  # a tone and its leakage rise in fewer
-_BAND_RISE_DB = 1.5
-_NOISE_DB = 6.0
+_MIN_BANDS = 3  # of 40: a quiet hat over a ringing cymbal rises in no more
+_BROAD_BANDS = 8  # a tone and its leakage rise in fewer
+_BAND_RISE_DB = 1.2
+_NOISE_DB = 5.5
 _RISE_FRAMES = 4
 _START_DECAY_FRAMES = 30
 _START_DECAY_DB = 1.0
@@ -123,7 +125,7 @@ def _pick(flux: np.ndarray, threshold: float) -> np.ndarray:
     local_mean = uniform_filter1d(flux, _MEAN_WIDTH, origin=10)
     local_median = median_filter(flux, _MEAN_WIDTH)
     peak = (flux == maximum_filter1d(flux, 2 * _PEAK_RADIUS + 1)) & (flux > 0)
-    high = flux > threshold + np.maximum(local_mean, 1.5 * local_median)
+    high = flux > threshold + np.maximum(_MEAN_SHARE * local_mean, _MEDIAN_SHARE * local_median)
     frames = np.flatnonzero(peak & high)
     # Equal neighbours (a plateau) are one peak.
     return frames[np.diff(frames, prepend=-2) > 1]

@@ -1,7 +1,7 @@
 """Batches of log-mel clips and labels, cut from the shards without a step per clip.
 
 :class:`ClipSource` gathers whole batches of audio by index arithmetic; :class:`Batches` draws rows, augments
-and turns them into features with the two halves of :func:`beatsight.audio.features.log_mel`, which inference
+and turns them into features with the steps of :func:`beatsight.audio.features.clip_features`, which inference
 uses. Shards hold 16 bits: for mono 16-bit files at 44.1 kHz the features of a row, without augmentation, are
 bit-equal to those of a clip cut from the decoded file; for others they differ by the rounding to 16 bits.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beatsight.audio.features import FeatureConfig, mel_power, power_to_features
+from beatsight.audio.features import FeatureConfig, focus, mel_power, power_to_features
 from beatsight.dataset.augment import AugmentConfig
 from beatsight.dataset.store import FULL_SCALE, Dataset
 
@@ -136,12 +136,14 @@ class Batches:
         if self.augment is not None:
             power = power * self._equaliser(len(picks), self.augment).to(self.device)
         return Batch(
-            power_to_features(power, self.features),
+            focus(power_to_features(power, self.features), self.features),
             torch.from_numpy(labels).to(self.device),
             self.rows[picks],
         )
 
-    def _speeds(self, count: int, config: AugmentConfig) -> np.ndarray:
+    def _speeds(self, count: int, config: AugmentConfig) -> np.ndarray | None:
+        if not config.speed:
+            return None
         return 1.0 + self.random.uniform(-config.speed, config.speed, count)
 
     def _levelled(self, picks: np.ndarray, shift: np.ndarray, config: AugmentConfig) -> np.ndarray:

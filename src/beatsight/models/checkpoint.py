@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from beatsight import taxonomy
-from beatsight.audio.features import FeatureConfig, log_mel
+from beatsight.audio.features import FeatureConfig, clip_features
 from beatsight.errors import InputError
 from beatsight.files import atomic_path
 from beatsight.models.classifier import ClassifierConfig, DrumClassifierCNN
@@ -63,10 +63,10 @@ class Model:
 
     def scores(self, clips: Tensor) -> Tensor:
         """Class scores 0..1, shape (n, classes), of audio clips (n, ``features.clip_samples``)."""
-        return self.scores_of_features(log_mel(clips.to(self.device), self.features))
+        return self.scores_of_features(clip_features(clips.to(self.device), self.features))
 
     def scores_of_features(self, features: Tensor) -> Tensor:
-        """Class scores 0..1, shape (n, classes), of log-mel clips (n, mels, frames)."""
+        """Class scores 0..1, shape (n, classes), of clip features (n, mels, frames)."""
         with torch.inference_mode():
             image = features.unsqueeze(1).to(memory_format=torch.channels_last)
             logits = self.network(image).float() / self.calibration["temperature"]

@@ -188,6 +188,7 @@ def make_song(
     style: str | None = None,
     meter: str | None = None,
     tempo_bpm: float | None = None,
+    kit_seed: int | None = None,
     accompaniment_db: float | Literal["random"] | None = "random",
 ) -> Song:
     """Invent a song; the same arguments always give the same samples and labels.
@@ -196,6 +197,7 @@ def make_song(
         seed: 0 or more; sets the kit, the groove, the room and the band.
         duration_s: length in seconds, at least 3.
         style, meter, tempo_bpm: as in :func:`beatsight.synth.grooves.make_groove`; drawn when None.
+        kit_seed: which kit plays, as in :func:`beatsight.synth.kit.make_kit`; by default the song's own.
         accompaniment_db: RMS of the band against that of the drums; ``"random"`` draws -14..-6, None
             leaves it out.
 
@@ -212,7 +214,7 @@ def make_song(
         np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)
     )
     performance = make_groove(groove_rng, style, meter, tempo_bpm, duration_s)
-    kit = make_kit(int(kit_rng.integers(1 << 32)))
+    kit = make_kit(int(kit_rng.integers(1 << 32)) if kit_seed is None else kit_seed)
     n = round(duration_s * SAMPLE_RATE)
     hits = _on_samples(performance.hits)
     drums = _drum_bus(bus_rng, render_drums(kit, hits, n))
