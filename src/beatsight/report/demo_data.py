@@ -102,7 +102,8 @@ class DemoReport:
     """Everything a demo run has to tell.
 
     ``generated`` is an ISO 8601 time; ``confusion`` has shape ``(labels, labels)``, rows true, columns
-    predicted; ``outputs`` are (path, what it is) and ``next_commands`` (command line, what it does).
+    predicted; ``unseen_kits`` is the total over songs on kits that training never heard; ``outputs`` are
+    (path, what it is) and ``next_commands`` (command line, what it does).
 
     Raises:
         UsageError: the confusion matrix does not fit its labels.
@@ -123,6 +124,7 @@ class DemoReport:
     tolerance_ms: float
     songs: Sequence[SongScore]
     example: ExampleSong
+    unseen_kits: HitScore | None = None
     outputs: Sequence[tuple[str, str]] = ()
     next_commands: Sequence[tuple[str, str]] = ()
     target_f: float = TARGET_F
