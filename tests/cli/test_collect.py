@@ -53,7 +53,9 @@ SONG = "ma chanson é.wav"
 def write_bsm(name: str, times_s: list[float]) -> None:
     reference = AudioRef(filename=SONG, hash="sha256:" + "0" * 64, duration=4000, sample_rate=RATE)
     hits = [(time, "kick", 0.8) for time in times_s]
-    chart = build_chart(hits, title="t", artist="a", audio=reference, timing=Timing(bpm=120.0))
+    chart = build_chart(
+        hits, title="t", artist="a", audio=reference, timing=Timing(bpm=120.0), difficulty=1.0
+    )
     write_chart(chart, Path(name))
 
 

@@ -23,7 +23,9 @@ def chart_file(folder: Path, hits: list[tuple[float, str, float]], name: str = "
     path = folder / name
     reference = AudioRef(filename="song.wav", hash="sha256:" + "0" * 64, duration=4000, sample_rate=RATE)
     timing = Timing(bpm=120.0, timing_points=[TimingPoint(time=0, bpm=120.0, time_signature="7/8")])
-    write_chart(build_chart(hits, title="t", artist="a", audio=reference, timing=timing), path)
+    write_chart(
+        build_chart(hits, title="t", artist="a", audio=reference, timing=timing, difficulty=1.0), path
+    )
     return path
 
 

@@ -15,7 +15,9 @@ def split_sessions(
     """Assign whole sessions to train, val and test.
 
     Sessions are drawn in a seeded order; each of val and test takes those that bring its share of moments
-    closest to what is asked, and never the last session of training that holds some class.
+    closest to what is asked, and not the last session of training that holds some class. Where that takes
+    none, the session that costs training the fewest classes is held out after all, and a note says so; the
+    last session is always training's.
 
     Args:
         sessions: session index per moment, int, shape (n,).
@@ -48,8 +50,16 @@ def split_sessions(
                 split[session] = index
                 taken += sizes[session]
                 left = left - holds[session]
-        if not taken:
-            notes.append(
-                f"no session could be held out for {name}: each is too big or the only source of some class"
-            )
+        if taken:
+            continue
+        free = [session for session in order if not split[session] and sizes[session]]
+        if len(free) < 2:
+            notes.append(f"nothing is held out for {name}: there is no session to spare")
+            continue
+        lost = [int(((left <= holds[s]) & (holds[s] > 0)).sum()) for s in free]
+        session = min(zip(lost, sizes[free], free, strict=True))[2]
+        split[session] = index
+        left = left - holds[session]
+        if min(lost):
+            notes.append(f"{name} holds the only moments of {min(lost)} of the classes: too few sessions")
     return split[sessions], notes
