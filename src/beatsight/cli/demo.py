@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("demo"),
-    songs: Annotated[int | None, typer.Option("--songs", min=2, help="Songs to train on.  [120]")] = None,
+    songs: Annotated[int | None, typer.Option("--songs", min=2, help="Songs to train on.  [126]")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the songs and of training.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
 ) -> None:

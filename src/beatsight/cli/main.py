@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from beatsight.errors import BeatSightError
+from beatsight.errors import BeatSightError, InputError
 from beatsight.version import VERSION
 
 # command -> (module under beatsight.cli, what it does)
@@ -95,6 +95,12 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except BeatSightError as error:
         print(f"beatsight: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # Every file that is wrong in a foreseen way has its own sentence; this is a name too long, a folder
+        # that may not be entered, a disk that fails.
+        named = f"{error.filename}: " if error.filename else ""
+        print(f"beatsight: {named}{error.strerror or error}", file=sys.stderr)
+        sys.exit(InputError.exit_code)
     except KeyboardInterrupt:
         print("beatsight: stopped", file=sys.stderr)
         sys.exit(130)

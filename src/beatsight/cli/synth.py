@@ -45,5 +45,5 @@ def synth(
     say(
         as_json,
         answer,
-        f"Wrote {counted(songs, 'song')} and {output / 'events.jsonl'} with {len(events)} events.",
+        f"Wrote {counted(songs, 'song')} and {table} with {len(events)} events.",
     )

@@ -87,8 +87,6 @@ def train(
                 tracker.log(result)
 
         result = train_classifier(data, output, run, on_epoch=each_epoch, on_step=progress)
-    if tracker:
-        tracker.finish([result.best_path, result.final_path])
     best = result.history[result.best_epoch - 1]
     answer = {
         "best_model": str(result.best_path),
@@ -100,6 +98,9 @@ def train(
     }
     if metrics_json:
         write_bytes(metrics_json, msgspec.json.format(msgspec.json.encode(answer), indent=2))
+    if tracker:
+        # Last of all: an upload that fails must not cost the metrics file.
+        tracker.finish([result.best_path, result.final_path])
     reached = "" if best.val_macro_f1 is None else f", macro F1 {best.val_macro_f1:.3f} on validation"
     say(as_json, answer, f"Wrote {result.best_path} (epoch {result.best_epoch}{reached}).")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from beatsight.errors import UsageError, require
+from beatsight.errors import InputError, UsageError, require
 from beatsight.train.loop import EpochResult
 
 _MODES = ("online", "offline", "disabled")
@@ -27,6 +27,7 @@ class WandbRun:
     Raises:
         MissingDependencyError: the package is not installed.
         UsageError: no such mode.
+        InputError: Weights & Biases does not take the run (no account, no network).
     """
 
     def __init__(
@@ -35,9 +36,15 @@ class WandbRun:
         if mode is not None and mode not in _MODES:
             raise UsageError(f"--wandb-mode is one of {', '.join(_MODES)}, not {mode!r}")
         self._wandb: Any = require("wandb", "wandb")
-        self._run = self._wandb.init(
-            project=project, entity=entity, tags=list(tags), mode=mode, config=config, job_type="train"
-        )
+        try:
+            self._run = self._wandb.init(
+                project=project, entity=entity, tags=list(tags), mode=mode, config=config, job_type="train"
+            )
+        except self._wandb.errors.Error as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise InputError(
+                f"Weights & Biases did not start the run: {reason}; --wandb-mode offline needs no network"
+            ) from error
 
     def log(self, result: EpochResult) -> None:
         """Send one epoch's metrics."""

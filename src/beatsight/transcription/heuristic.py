@@ -17,7 +17,12 @@ _RISE_DB = 6.0
 # A drum counts when its band comes within this of the band's loud level in the recording.
 _KICK_RANGE_DB, _SNARE_RANGE_DB, _TOM_RANGE_DB, _HIGH_RANGE_DB = 14.0, 16.0, 12.0, 24.0
 _LOUD_PERCENTILE = 95.0
-_TOM_DULL_DB = 12.0  # a tom's body stands this far over its crack
+_KICK_DEEP_DB = -4.0  # a kick has about as much under 130 Hz as above, or more
+_TOM_DULL_DB = 16.0  # a tom's body stands this far over its crack
+# A snare by itself has less above 6 kHz than in its crack, a hat by itself more, both together about as much.
+# Between medians of 300 onsets of synthetic songs: snare -8, hat with snare -4, hat with kick 3, hat 7 dB.
+_SNARE_BRIGHT_DB, _HAT_BRIGHT_DB = 1.0, -6.0
+_BODY_RANGE_DB = 12.0  # a snare's body is among the loud ones, a hat's far below
 _OPEN_DECAY_DB, _CRASH_DECAY_DB = 20.0, 9.0  # what the high band loses in 150 ms, at most
 _SILENT_POWER = 1e-10
 
@@ -43,23 +48,27 @@ class Heuristic:
                 axis=1
             )
         near = {name: np.percentile(level, _LOUD_PERCENTILE) - level for name, level in levels.items()}
-        kick = (rises["low"] > _RISE_DB) & (near["low"] < _KICK_RANGE_DB)
+        deep = levels["low"] - levels["body"] > _KICK_DEEP_DB
+        kick = (rises["low"] > _RISE_DB) & (near["low"] < _KICK_RANGE_DB) & deep
         dull = levels["body"] - levels["crack"] > _TOM_DULL_DB
         body = (rises["body"] > _RISE_DB) & ~kick
         tom = body & dull & (near["body"] < _TOM_RANGE_DB)
+        bright = levels["high"] - levels["crack"]
         snare = (
             (rises["crack"] > _RISE_DB)
-            & (rises["body"] > _RISE_DB / 2)
+            & (rises["body"] > _RISE_DB)
             & (near["crack"] < _SNARE_RANGE_DB)
+            & (near["body"] < _BODY_RANGE_DB)
+            & (bright < _SNARE_BRIGHT_DB)
             & ~tom
         )
         high = (rises["high"] > _RISE_DB) & (near["high"] < _HIGH_RANGE_DB)
         crash = high & (losses["high"] < _CRASH_DECAY_DB) & (near["high"] < _RISE_DB)
-        opened = high & ~crash & (losses["high"] < _OPEN_DECAY_DB)
-        closed = high & ~crash & ~opened & ~snare
+        hat = high & ~crash & (bright > _HAT_BRIGHT_DB)
+        opened = hat & (losses["high"] < _OPEN_DECAY_DB)
         found = {
             "kick": kick, "snare": snare, "tom_mid": tom, "crash": crash,
-            "hihat_open": opened & ~snare, "hihat_closed": closed,
+            "hihat_open": opened & ~snare, "hihat_closed": hat & ~opened,
         }  # fmt: skip
         band_of = {"kick": "low", "snare": "crack", "tom_mid": "body"}
         confidence = {

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from beatsight.audio.io import SAMPLE_RATE, probe, stream
-from beatsight.audio.onsets import Onsets, detect_onsets
+from beatsight.audio.onsets import HOP_S, Onsets, detect_onsets
 from beatsight.charts import Chart
 from beatsight.charts.build import audio_ref, build_chart, iso_utc
 from beatsight.charts.chart import GenerationMetadata, Timing, TimingPoint
@@ -44,7 +44,7 @@ def transcribe(
     Args:
         path: any audio file that can be decoded.
         model: a model file; by default decided as :mod:`beatsight.transcription.recogniser` says.
-        use_ml: False for the heuristic.
+        use_ml: False for the heuristic, True for a model and nothing else.
         device: where the model runs.
         recogniser: one already loaded, for many songs; the three above are then not looked at.
 
@@ -80,7 +80,10 @@ def find_hits(path: str | os.PathLike[str], recogniser: Recogniser) -> tuple[lis
 
 def _blocks(path: str | os.PathLike[str]) -> Iterator[tuple[np.ndarray, int, int, int]]:
     """(audio with its edges, where its first sample lies, first sample to report, past-the-last)."""
-    block, edge = int(_BLOCK_S * SAMPLE_RATE), int(_EDGE_S * SAMPLE_RATE)
+    # Whole frames of the onset detector: every block then sees the frames that the whole file would have, and
+    # a stroke at a border is not found on neither side of it.
+    hop = round(HOP_S * SAMPLE_RATE)
+    block, edge = (round(length_s / HOP_S) * hop for length_s in (_BLOCK_S, _EDGE_S))
     held = np.zeros(0, np.float32)
     first = start = 0
     for chunk in stream(path):

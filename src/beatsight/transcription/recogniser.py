@@ -99,7 +99,8 @@ def choose_recogniser(
 
     Args:
         model: model file asked for, or None.
-        use_ml: False for the heuristic, None to let the environment decide.
+        use_ml: False for the heuristic, True for a model whatever the environment's switch says, None to let
+            the environment decide.
         device: where the model runs.
 
     Raises:
@@ -121,4 +122,6 @@ def choose_recogniser(
         return load_classifier(path, device)
     if DEFAULT_MODEL.is_file():
         return load_classifier(DEFAULT_MODEL, device)
+    if use_ml:
+        raise InputError(f"{DEFAULT_MODEL}: no such model file; name one, or set {MODEL_PATH_VARIABLE}")
     return Heuristic()
