@@ -205,7 +205,7 @@ def test_pretty_midi_hears_the_written_file_the_same(tmp_path) -> None:
 
 def test_real_grooves_are_read_as_other_readers_read_them(shared) -> None:
     pretty_midi = pytest.importorskip("pretty_midi")
-    files = sorted((shared / "data" / "grooves").rglob("*.mid"), key=lambda path: path.stat().st_size)
+    files = sorted((shared / "data" / "grooves").rglob("*.mid"), key=lambda path: (path.stat().st_size, path))
     sample = files[::48]
     assert len(sample) >= 20
     for path in sample:
@@ -223,7 +223,7 @@ def test_real_grooves_are_read_as_other_readers_read_them(shared) -> None:
         # pretty_midi leaves out a stroke that begins as its key is released, so its notes are a part of ours.
         song = pretty_midi.PrettyMIDI(str(path))
         drums = [note for instrument in song.instruments if instrument.is_drum for note in instrument.notes]
-        assert 0.99 * len(heard) < len(drums) <= len(heard)
+        assert len(heard) - max(2, 0.01 * len(heard)) <= len(drums) <= len(heard)
         for note in drums:
             label = from_note(note.pitch, "roland")
             same = [time for *key, time in heard if key == [label, note.velocity]]
