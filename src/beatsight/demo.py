@@ -23,6 +23,7 @@ from beatsight.charts import Chart, lane_of, write_chart
 from beatsight.dataset.augment import AugmentConfig
 from beatsight.dataset.build import build_dataset
 from beatsight.dataset.store import Dataset
+from beatsight.errors import UsageError
 from beatsight.evaluate import Evaluation, evaluate_model, write_evaluation
 from beatsight.events import Event, write_records
 from beatsight.files import write_bytes
@@ -90,6 +91,13 @@ class DemoConfig:
             augment=AugmentConfig(mix=0, speed=0, noise=0, equaliser=0, jitter_ms=3),
         )
     )
+
+    def __post_init__(self) -> None:
+        for name in ("train_songs", "test_songs", "unseen_songs", "kits"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"the demo needs {name} of at least 1, not {getattr(self, name)}")
+        if not self.styles:
+            raise UsageError("the demo needs at least one style")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False)
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("demo"),
     songs: Annotated[int | None, typer.Option("--songs", min=2, help="Songs to train on.  [126]")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the songs and of training.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first song; the next has the next.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
 ) -> None:
     """Make labelled songs, build a dataset, train, evaluate, transcribe unseen songs, and write a report.
