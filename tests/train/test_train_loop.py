@@ -193,10 +193,10 @@ def test_the_loss_equals_cross_entropy_written_out() -> None:
     torch.testing.assert_close(loss, expected)
 
 
-def test_thresholds_of_rare_classes_are_drawn_to_the_middle() -> None:
-    truth = np.zeros((400, 2), bool)
-    truth[:200, 0] = truth[0, 1] = True
+def test_thresholds_of_rare_classes_lean_on_the_one_for_all() -> None:
+    truth = np.zeros((400, 3), bool)
+    truth[:200, 0] = truth[0, 1] = True  # class 2 never occurs
     scores = np.where(truth, 0.2, 0.1)
-    common, rare = loop._fit_thresholds(truth, scores)
-    assert common == pytest.approx(0.15 + 0.35 * 20 / 220)
-    assert rare == pytest.approx(0.15 / 21 + 0.5 * 20 / 21)
+    scores[0, 1] = 0.6  # the rare class alone would put its threshold at 0.35
+    thresholds = loop._fit_thresholds(truth, scores)
+    np.testing.assert_allclose(thresholds, [0.15, 0.35 / 51 + 0.15 * 50 / 51, 0.15])

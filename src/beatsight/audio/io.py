@@ -51,9 +51,14 @@ class AudioInfo:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        why = "no such audio file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        raise InputError(f"{path}: {why}") from error
     if not path.is_file():
         raise InputError(f"{path}: no such audio file")
-    if path.stat().st_size == 0:
+    if size == 0:
         raise InputError(f"{path}: is an empty file, not audio")
     try:
         with soundfile.SoundFile(path) as file:

@@ -55,13 +55,16 @@ def spread(arguments: Sequence[str]) -> list[str]:
 
     >>> spread(["--wandb-tags", "a", "b", "--lr", "1"])
     ['--wandb-tags', 'a', '--wandb-tags', 'b', '--lr', '1']
+    >>> spread(["--wandb-tags=a", "b"])
+    ['--wandb-tags=a', '--wandb-tags', 'b']
     """
     out: list[str] = []
     repeated: str | None = None
     first = False
     for argument in arguments:
         if argument.startswith("-"):
-            repeated, first = (argument, True) if argument in _SPREAD else (None, False)
+            name, _, value = argument.partition("=")
+            repeated, first = (name, not value) if name in _SPREAD else (None, False)
             out.append(argument)
         elif repeated is not None and not first:
             out += [repeated, argument]

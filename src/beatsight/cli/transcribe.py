@@ -69,10 +69,10 @@ def transcribe(
 
 def _targets(songs: list[Path], outputs: list[Path], formats: list[str]) -> dict[Path, list[Path]]:
     """The charts to write of each song."""
-    suffixes = [f".{name.lstrip('.')}" for name in formats]
+    suffixes = [f".{name.lstrip('.').lower()}" for name in formats]
     if unknown := [suffix for suffix in suffixes if suffix not in SUFFIXES]:
         raise UsageError(f"unknown chart format {unknown[0]!r}; known: {', '.join(SUFFIXES)}")
-    files = [path for path in outputs if path.suffix in SUFFIXES and not path.is_dir()]
+    files = [path for path in outputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
     if len(songs) == 1 and files and not formats:
         if other := [path for path in outputs if path not in files]:
             raise UsageError(f"{other[0]}: unknown chart format; known: {', '.join(SUFFIXES)}")

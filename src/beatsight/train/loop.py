@@ -28,7 +28,7 @@ from beatsight.dataset.store import Dataset
 from beatsight.errors import InputError
 from beatsight.files import write_bytes
 from beatsight.metrics import best_thresholds, multilabel_report
-from beatsight.models.checkpoint import DEFAULT_THRESHOLD, Model, load_model, save_model
+from beatsight.models.checkpoint import Model, load_model, save_model
 from beatsight.models.classifier import ClassifierConfig, DrumClassifierCNN
 from beatsight.models.precision import autocast, choose_device
 from beatsight.train.config import TrainConfig
@@ -37,8 +37,8 @@ BEST_NAME, FINAL_NAME = "best_drum_classifier.pth", "final_drum_classifier.pth"
 _WARMUP_SHARE = 0.05
 _MAX_GRADIENT_NORM = 1.0
 _VALIDATION_BATCH = 64
-# A threshold fitted on few validation clips is drawn towards the middle as if this many more had been seen.
-_THRESHOLD_PRIOR_CLIPS = 20.0
+# A class's threshold counts this many clips of all classes together beside its own.
+_THRESHOLD_PRIOR_CLIPS = 50.0
 
 
 class EpochResult(msgspec.Struct, kw_only=True):
@@ -217,10 +217,15 @@ def _validate(
 
 
 def _fit_thresholds(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """F1-best thresholds, drawn towards the default where a class has few validation clips."""
+    """F1-best threshold per class, drawn towards the one that is best for all classes together.
+
+    A class with few validation clips, or none, gets what suits the network as a whole: on kits it does not
+    know it is unsure of every drum, not only of those that validation happens to hold.
+    """
     support = truth.sum(axis=0)
     trust = support / (support + _THRESHOLD_PRIOR_CLIPS)
-    return trust * best_thresholds(truth, scores) + (1.0 - trust) * DEFAULT_THRESHOLD
+    together = best_thresholds(truth.reshape(-1, 1), scores.reshape(-1, 1))
+    return trust * best_thresholds(truth, scores) + (1.0 - trust) * together
 
 
 def _summary(
