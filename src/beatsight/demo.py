@@ -28,6 +28,7 @@ from beatsight.evaluate import Evaluation, evaluate_model, write_evaluation
 from beatsight.events import Event, write_records
 from beatsight.files import write_bytes
 from beatsight.metrics import Counts, OnsetScores, match_onsets, transcription_scores
+from beatsight.models.checkpoint import Model
 from beatsight.report.demo import demo_page
 from beatsight.report.demo_data import (
     ClassScore,
@@ -43,7 +44,7 @@ from beatsight.report.timeline import Hit as DrawnHit
 from beatsight.synth.song import Song, make_song, write_song
 from beatsight.synth.styles import STYLES
 from beatsight.train.config import TrainConfig
-from beatsight.train.loop import BEST_NAME, EpochResult, train_classifier
+from beatsight.train.loop import BEST_NAME, EpochResult, TrainResult, train_classifier
 from beatsight.transcription.pipeline import transcribe
 from beatsight.transcription.recogniser import load_classifier
 from beatsight.version import VERSION
@@ -183,7 +184,9 @@ def run_demo(
     total, other = _sum(scores[: len(test)]), _sum(scores[len(test) :])
     with clock.step("write the report"):
         heard = (test, charts[: len(test)], scores[: len(test)])
-        data = _report(config, clock, dataset, trained.history, evaluation, heard, total, other, root)
+        data = _report(
+            _machine(trained.model), clock, dataset, trained.history, evaluation, heard, total, other, root
+        )
         write_page(demo_page(data), root / "report.html")
     seconds = sum(clock.seconds.values())
     summary = {
@@ -254,11 +257,15 @@ def _hit_score(label: str, counts: Counts) -> HitScore:
     return HitScore(label, counts.tp, counts.fp, counts.fn, counts.precision, counts.recall, counts.f1)
 
 
+def _machine(model: Model) -> str:
+    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return f"{system}, Python {platform.python_version()}, trained on {model.device}"
+
+
 def _report(
-    config: DemoConfig,
     clock: _Clock,
     dataset: Dataset,
-    history: list[EpochResult],
+    trained: TrainResult,
     evaluation: Evaluation,
     heard: tuple[list[Song], list[Chart], list[OnsetScores]],
     total: OnsetScores,
@@ -274,8 +281,7 @@ def _report(
         title="Drums found in songs the model never heard",
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
         version=VERSION,
-        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, {config.train.device}",
+        machine=_machine(trained.model),
         seconds_by_step=dict(clock.seconds),
         dataset=DatasetSummary(
             counts={
@@ -284,7 +290,10 @@ def _report(
             },
             hours={split: s / 3600 for split, s in metadata.split_durations_seconds.items()},
         ),
-        history=[Epoch(row.epoch, row.train_loss, row.val_loss, row.val_macro_f1, row.lr) for row in history],
+        history=[
+            Epoch(row.epoch, row.train_loss, row.val_loss, row.val_macro_f1, row.lr)
+            for row in trained.history
+        ],
         classes=[
             ClassScore(
                 label,

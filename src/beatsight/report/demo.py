@@ -87,7 +87,7 @@ def _other_kits(data: DemoReport) -> str:
 
 def _facts(data: DemoReport) -> Facts:
     macro = [row.f1 for row in data.classes if row.f1 is not None and known(row.f1)]
-    clips = sum(sum(splits.values()) for splits in data.dataset.counts.values())
+    hits = sum(sum(splits.values()) for splits in data.dataset.counts.values())
     hours = sum(data.dataset.hours.values())
     return Facts(
         (
@@ -99,7 +99,7 @@ def _facts(data: DemoReport) -> Facts:
                 number(sum(macro) / len(macro) if macro else None, 3),
                 plural(len(data.classes), "label").replace("labels", "labels, equal weight"),
             ),
-            Fact("Training material", f"{clips:,} clips", f"{hours * 60:.1f} minutes of audio"),
+            Fact("Material", f"{hits:,} labelled hits", f"{hours * 60:.1f} minutes of audio around them"),
         )
     )
 
