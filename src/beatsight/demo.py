@@ -184,9 +184,7 @@ def run_demo(
     total, other = _sum(scores[: len(test)]), _sum(scores[len(test) :])
     with clock.step("write the report"):
         heard = (test, charts[: len(test)], scores[: len(test)])
-        data = _report(
-            _machine(trained.model), clock, dataset, trained.history, evaluation, heard, total, other, root
-        )
+        data = _report(clock, dataset, trained, evaluation, heard, total, other, root)
         write_page(demo_page(data), root / "report.html")
     seconds = sum(clock.seconds.values())
     summary = {
