@@ -360,7 +360,9 @@ def multilabel_confusion(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> Floa
     return matrix
 
 
-def best_thresholds(truth: npt.ArrayLike, scores: npt.ArrayLike) -> FloatArray:
+def best_thresholds(
+    truth: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> FloatArray:
     """Per class the threshold with the largest F1 of ``scores >= threshold``, over every possible cut.
 
     The threshold lies midway between the lowest accepted and the highest rejected score (between the lowest
@@ -370,6 +372,7 @@ def best_thresholds(truth: npt.ArrayLike, scores: npt.ArrayLike) -> FloatArray:
     Args:
         truth: (moments, classes), boolean.
         scores: the same shape, 0..1.
+        weights: the same shape, above 0: how often each cell counts; by default once.
 
     Raises:
         InputError: the shapes differ, or a score is not a number in 0..1.
@@ -385,8 +388,10 @@ def best_thresholds(truth: npt.ArrayLike, scores: npt.ArrayLike) -> FloatArray:
         return np.full(true.shape[1], DEFAULT_THRESHOLD)
     order = np.argsort(-values, axis=0, kind="stable")
     values = np.take_along_axis(values, order, axis=0)
-    tp = np.cumsum(np.take_along_axis(true, order, axis=0), axis=0)
-    accepted = np.arange(1, len(true) + 1)[:, None]
+    times = np.ones(true.shape) if weights is None else _two_tables(truth, weights, "weights")[1]
+    times = np.take_along_axis(times, order, axis=0)
+    tp = np.cumsum(np.take_along_axis(true, order, axis=0) * times, axis=0)
+    accepted = np.cumsum(times, axis=0)
     f1 = 2 * tp / (accepted + tp[-1])
     rejected = np.vstack((values[1:], np.zeros_like(values[:1])))
     f1[:-1][values[:-1] == rejected[:-1]] = -1.0  # equal scores cannot be cut apart

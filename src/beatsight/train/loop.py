@@ -27,18 +27,17 @@ from beatsight.dataset.batches import Batches
 from beatsight.dataset.store import Dataset
 from beatsight.errors import InputError
 from beatsight.files import write_bytes
-from beatsight.metrics import best_thresholds, multilabel_report
+from beatsight.metrics import multilabel_report
 from beatsight.models.checkpoint import Model, load_model, save_model
 from beatsight.models.classifier import ClassifierConfig, DrumClassifierCNN
 from beatsight.models.precision import autocast, choose_device
 from beatsight.train.config import TrainConfig
+from beatsight.train.thresholds import fit_thresholds, song_weights
 
 BEST_NAME, FINAL_NAME = "best_drum_classifier.pth", "final_drum_classifier.pth"
 _WARMUP_SHARE = 0.05
 _MAX_GRADIENT_NORM = 1.0
 _VALIDATION_BATCH = 64
-# A class's threshold counts this many clips of all classes together beside its own.
-_THRESHOLD_PRIOR_CLIPS = 50.0
 
 
 class EpochResult(msgspec.Struct, kw_only=True):
@@ -206,7 +205,10 @@ def _validate(
             scores.append(logits.float().sigmoid().cpu().numpy())
             truth.append(batch.labels.cpu().numpy() > 0.5)
     table, targets = np.concatenate(scores), np.concatenate(truth)
-    model.thresholds = _fit_thresholds(targets, table)
+    one_shots = validation.augment is not None
+    model.thresholds = fit_thresholds(
+        targets, table, song_weights(targets, model.labels) if one_shots else None
+    )
     report = multilabel_report(targets, table >= model.thresholds)
     present = report.support > 0
     return {
@@ -214,18 +216,6 @@ def _validate(
         "macro_f1": float(report.f1[present].mean()) if present.any() else 0.0,
         "micro_f1": float(report.micro.f1),
     }
-
-
-def _fit_thresholds(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """F1-best threshold per class, drawn towards the one that is best for all classes together.
-
-    A class with few validation clips, or none, gets what suits the network as a whole: on kits it does not
-    know it is unsure of every drum, not only of those that validation happens to hold.
-    """
-    support = truth.sum(axis=0)
-    trust = support / (support + _THRESHOLD_PRIOR_CLIPS)
-    together = best_thresholds(truth.reshape(-1, 1), scores.reshape(-1, 1))
-    return trust * best_thresholds(truth, scores) + (1.0 - trust) * together
 
 
 def _summary(
