@@ -108,13 +108,13 @@ def test_without_validation_the_last_epoch_is_the_best(no_val: Dataset, tmp_path
     np.testing.assert_array_equal(best.thresholds, 0.5)
 
 
-def planted_scores(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
-    """Validation that says these macro F1 values, epoch by epoch."""
-    values = iter(scores)
+def planted_losses(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
+    """Validation that says these losses, epoch by epoch."""
+    values = iter(losses)
 
     def validate(*_: Any) -> dict[str, float]:
         value = next(values)
-        return {"loss": 1.0, "macro_f1": value, "micro_f1": value}
+        return {"loss": value, "macro_f1": 0.5, "micro_f1": 0.5}
 
     monkeypatch.setattr(loop, "_validate", validate)
 
@@ -122,9 +122,9 @@ def planted_scores(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None
 def test_it_stops_early_and_keeps_the_best_epoch(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planted_scores(monkeypatch, [0.2, 0.6, 0.5, 0.6, 0.9])
+    planted_losses(monkeypatch, [0.8, 0.4, 0.5, 0.4, 0.1])
     result = train(dataset, tmp_path, changed(epochs=5, patience=2))
-    assert [row.val_macro_f1 for row in result.history] == [0.2, 0.6, 0.5, 0.6]
+    assert [row.val_loss for row in result.history] == [0.8, 0.4, 0.5, 0.4]
     assert result.best_epoch == 2
     best = load_model(result.best_path)
     assert (best.training["best_epoch"], best.training["epochs_done"]) == (2, 2)
@@ -133,7 +133,7 @@ def test_it_stops_early_and_keeps_the_best_epoch(
 
 
 def test_patience_zero_never_stops(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    planted_scores(monkeypatch, [0.9, 0.1, 0.1, 0.1])
+    planted_losses(monkeypatch, [0.1, 0.9, 0.9, 0.9])
     result = train(dataset, tmp_path, changed(epochs=4, patience=0))
     assert (len(result.history), result.best_epoch) == (4, 1)
 

@@ -22,7 +22,7 @@ class TrainConfig:
         lr: peak learning rate of AdamW; warmed up over the first epoch's first steps, then cosine to zero.
         weight_decay: AdamW's.
         dropout: of the last layer.
-        patience: epochs without a better validation score before stopping early; 0 never stops.
+        patience: epochs without a lower validation loss before stopping early; 0 never stops.
         seed: of weights, order and augmentation.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32`` or ``bf16``.

@@ -2,7 +2,7 @@
 
 Writes into the output folder:
 
-    best_drum_classifier.pth    the epoch with the best macro F1 on validation
+    best_drum_classifier.pth    the epoch with the lowest loss on validation
     final_drum_classifier.pth   the last epoch
     history.jsonl               one line an epoch
 """
@@ -140,8 +140,9 @@ def train_classifier(
         )
         history.append(result)
         write_bytes(output / "history.jsonl", b"".join(msgspec.json.encode(row) + b"\n" for row in history))
-        # Without a validation split there is nothing to choose by: the latest epoch is the best.
-        reached = result.val_macro_f1 if result.val_macro_f1 is not None else float(epoch)
+        # By loss, not F1: it also hears the classes that validation lacks. Without a validation split there
+        # is nothing to choose by, and the latest epoch is the best.
+        reached = -result.val_loss if result.val_loss is not None else float(epoch)
         model.training = _summary(dataset, config, history, best_epoch)
         if reached > best_score:
             best_score, best_epoch = reached, epoch
@@ -150,7 +151,7 @@ def train_classifier(
         save_model(model, output / FINAL_NAME)
         if on_epoch:
             on_epoch(result)
-        if config.patience and epoch - best_epoch >= config.patience and result.val_macro_f1 is not None:
+        if config.patience and epoch - best_epoch >= config.patience and result.val_loss is not None:
             break
     best = load_model(output / BEST_NAME, device)
     return TrainResult(best, output / BEST_NAME, output / FINAL_NAME, history, best_epoch)
