@@ -40,6 +40,9 @@ _MEAN_SHARE = 0.6
 _MEDIAN_SHARE = 2.0  # noise flickers about its median; 2 leaves out nearly all of it
 THRESHOLD = 0.03
 _LOUD_PERCENTILE = 95.0
+# A recording whose loudest moment is no further over its median holds no strokes: measured 1.2 dB for white
+# noise, 3.8 dB for pink, at least 8 dB for music, the most heavily limited mix included.
+_STEADY_DB = 5.0
 _MIN_BANDS = 3  # of 40: a quiet hat over a ringing cymbal rises in no more
 _BROAD_BANDS = 8  # a tone and its leakage rise in fewer
 _BAND_RISE_DB = 1.2
@@ -194,6 +197,8 @@ def detect_onsets(audio: np.ndarray, threshold: float = THRESHOLD) -> Onsets:
     # Of the frames that hold sound: a few strokes in a long silence are loud all the same.
     audible = total[total > 10.0 ** (_ABSOLUTE_FLOOR_DB / 10.0)]
     if not len(audible):
+        return Onsets(np.zeros(0), np.zeros(0), power)
+    if audible.max() < np.median(audible) * 10.0 ** (_STEADY_DB / 10.0):
         return Onsets(np.zeros(0), np.zeros(0), power)
     loud = float(np.percentile(audible, _LOUD_PERCENTILE))
     flux = _flux(power, loud)
