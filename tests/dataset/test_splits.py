@@ -62,6 +62,12 @@ def test_one_session_cannot_be_split_and_a_note_says_so() -> None:
     assert notes == ["nothing is held out for val: there is no session to spare"]
 
 
+def test_training_keeps_the_last_session() -> None:
+    split, notes = split_sessions(np.array([0, 1]), np.zeros((2, 3), np.uint8), (0.25, 0.375), 0)
+    assert np.bincount(split, minlength=3).tolist() == [1, 1, 0]
+    assert notes == ["nothing is held out for test: there is no session to spare"]
+
+
 def test_of_two_sessions_one_is_held_out_even_if_that_costs_a_class() -> None:
     sessions = np.repeat([0, 1], [6, 4])
     labels = np.zeros((10, 3), np.uint8)

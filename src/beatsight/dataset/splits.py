@@ -46,7 +46,8 @@ def split_sessions(
                 continue
             keeps_classes = ((left > holds[session]) | (holds[session] == 0)).all()
             closer = abs(taken + sizes[session] - wanted) < abs(taken - wanted)
-            if keeps_classes and closer:
+            spare = np.count_nonzero((split == 0) & (sizes > 0)) > 1
+            if keeps_classes and closer and spare:
                 split[session] = index
                 taken += sizes[session]
                 left = left - holds[session]
