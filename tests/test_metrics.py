@@ -18,7 +18,6 @@ from beatsight.errors import InputError
 from beatsight.metrics import (
     Counts,
     best_thresholds,
-    confusion_matrix,
     match_onsets,
     multilabel_confusion,
     multilabel_report,
@@ -175,21 +174,6 @@ def test_report_of_nothing_and_of_unequal_shapes() -> None:
     assert multilabel_report(np.zeros((0, 3)), np.zeros((0, 3))).example_f1 == 0.0
     with pytest.raises(InputError, match=r"truth \(2, 3\) and predicted \(2, 2\) must have one shape"):
         multilabel_report(np.zeros((2, 3)), np.zeros((2, 2)))
-
-
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
-@settings(deadline=None)
-def test_confusion_matrix_equals_scikit_learn(pairs: list[tuple[int, int]]) -> None:
-    truth, predicted = zip(*pairs, strict=True)
-    expected = sk.confusion_matrix(truth, predicted, labels=range(5))
-    assert confusion_matrix(truth, predicted, 5).tolist() == expected.tolist()
-
-
-def test_confusion_matrix_refuses_unknown_classes_and_unequal_lists() -> None:
-    with pytest.raises(InputError, match=r"outside 0\.\.2"):
-        confusion_matrix([0, 3], [0, 1], 3)
-    with pytest.raises(InputError, match="two equally long lists"):
-        confusion_matrix([0, 1], [0], 3)
 
 
 @pytest.mark.parametrize(

@@ -296,32 +296,6 @@ def multilabel_report(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> Multila
     )
 
 
-def confusion_matrix(truth: npt.ArrayLike, predicted: npt.ArrayLike, n: int) -> IntArray:
-    """Counts of (true class, predicted class) where every moment has one label.
-
-    Args:
-        truth: class indices 0..n-1, one per moment.
-        predicted: the same.
-        n: number of classes.
-
-    Returns:
-        (n, n) integers; rows are true, columns predicted.
-
-    Raises:
-        InputError: the lengths differ, or an index is outside 0..n-1.
-
-    >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2).tolist()
-    [[1, 1], [0, 1]]
-    """
-    true, guess = np.asarray(truth, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
-    if true.ndim != 1 or true.shape != guess.shape:
-        raise InputError("truth and predicted must be two equally long lists of class indices")
-    both = np.concatenate((true, guess))
-    if both.size and (both.min() < 0 or both.max() >= n):
-        raise InputError(f"a class index lies outside 0..{n - 1}")
-    return np.bincount(true * n + guess, minlength=n * n).reshape(n, n).astype(np.int64)
-
-
 def multilabel_confusion(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> FloatArray:
     """What each true label was heard as, for moments with several labels.
 

@@ -84,7 +84,10 @@ def own_kit(tmp_path: Path) -> Path:
 def test_user_layout_maps_labels_layers_and_microphones(own_kit: Path) -> None:
     kit = read_kit(own_kit)
     assert (kit.name, kit.licence, kit.attribution, kit.folder) == ("mine", "CC0-1.0", "me", own_kit)
-    assert kit.skipped == () and kit.mic_gains_db == {"oh": -6.0, "near": 0.0}
+    assert kit.skipped == () and {name: mic.gain_db for name, mic in kit.mics.items()} == {
+        "oh": -6.0,
+        "near": 0.0,
+    }
     by_key = {(hit.label, hit.velocity): hit for hit in kit.hits}
     assert set(by_key) == {("kick", 32 / 127), ("kick", 95.5 / 127), ("hihat_half", 32 / 127)}
     soft = by_key["kick", 32 / 127]

@@ -71,11 +71,6 @@ class SampleKit:
     mics: Mapping[str, Mic]
     normalise_peak: bool = False
 
-    @property
-    def mic_gains_db(self) -> dict[str, float]:
-        """Gain of each microphone in the default mix."""
-        return {name: mic.gain_db for name, mic in self.mics.items()}
-
 
 def _audio_folder(folder: str | os.PathLike[str]) -> Path:
     path = Path(folder)
