@@ -1,0 +1,36 @@
+"""Labelled drum moments: the typed records, their lines of JSON, their files."""
+
+from beatsight.events.files import read_events, read_records, write_records
+from beatsight.events.lines import check, decode, encode, from_builtins, line_faults, to_builtins
+from beatsight.events.records import (
+    Component,
+    Context,
+    Event,
+    Loudness,
+    Name,
+    Prediction,
+    Record,
+    Unit,
+    dynamic_bucket,
+)
+
+__all__ = [
+    "Component",
+    "Context",
+    "Event",
+    "Loudness",
+    "Name",
+    "Prediction",
+    "Record",
+    "Unit",
+    "check",
+    "decode",
+    "dynamic_bucket",
+    "encode",
+    "from_builtins",
+    "line_faults",
+    "read_events",
+    "read_records",
+    "to_builtins",
+    "write_records",
+]

@@ -1,0 +1,182 @@
+"""A manifest cut into blocks of whole lines, so that several processes can read one file.
+
+Every input looks the same from here on: JSON lines. Plain files are cut by bytes and read where they are
+needed; compressed ones are unpacked by whoever asks for the blocks; a Parquet file's row groups are its blocks,
+each row turned into the line it stands for.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from beatsight.errors import InputError
+from beatsight.events.files import PARQUET
+from beatsight.files import DAMAGED, open_input
+
+# Some 7 000 events: enough to hide the price of handing a block over, and some 30 MB when decoded.
+BLOCK_BYTES = 8 << 20
+
+
+class Block(msgspec.Struct, frozen=True, gc=False):
+    """A stretch of one input file.
+
+    Attributes:
+        path: the file.
+        number: of the block, over all files, from 0.
+        start, stop: bytes of a plain file (a line belongs to the block in which it starts), or the number of
+            a Parquet file's row group and the number of the rows before it.
+        data: the lines themselves, where the file is compressed.
+        size: bytes of the file that the block stands for, for progress.
+        extra: what the task wants to know about this block.
+    """
+
+    path: str
+    number: int
+    start: int
+    stop: int
+    size: int
+    data: bytes | None = None
+    extra: Any = None
+
+
+class Rows(NamedTuple):
+    """Lines of a block that are not blank, where they stand (from 1), and how many lines the block has."""
+
+    lines: list[bytes]
+    numbers: list[int] | range
+    count: int
+
+
+def is_parquet(path: str | os.PathLike[str]) -> bool:
+    """Whether a path ends in ``.parquet``."""
+    return Path(path).suffix.lower() == PARQUET
+
+
+def file_blocks(paths: Iterable[str | os.PathLike[str]], block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+    """The blocks of some files, in order.
+
+    Raises:
+        InputError: a file is missing, a folder, or damaged.
+    """
+    number = 0
+    for path in paths:
+        for block in _one_file(Path(path), number, block_bytes):
+            yield block
+            number = block.number + 1
+
+
+def _one_file(path: Path, number: int, block_bytes: int) -> Iterator[Block]:
+    if is_parquet(path):
+        yield from _parquet_blocks(path, number)
+        return
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, not a file of events")
+        if path.suffix in (".gz", ".zst") or not path.is_file():
+            yield from _stream_blocks(path, number, size, block_bytes)
+            return
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    # At least one block, so that an unreadable file is noticed by whoever reads it.
+    for start in range(0, max(size, 1), block_bytes):
+        stop = min(start + block_bytes, size)
+        yield Block(str(path), number, start, stop, stop - start)
+        number += 1
+
+
+def _stream_blocks(path: Path, number: int, size: int, block_bytes: int) -> Iterator[Block]:
+    rest, lines, unpacked = b"", 0, 0
+    try:
+        with open_input(path) as stream:
+            while chunk := stream.read(block_bytes):
+                whole, newline, tail = chunk.rpartition(b"\n")
+                if not newline:
+                    rest += tail
+                    continue
+                data, rest = rest + whole + newline, tail
+                yield Block(str(path), number, 0, 0, 0, data)
+                number, lines, unpacked = number + 1, lines + data.count(b"\n"), unpacked + len(data)
+    except DAMAGED as error:
+        raise InputError(f"{path}: the compressed file is damaged after line {lines}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    yield Block(str(path), number, 0, 0, size, rest)
+
+
+def _parquet_blocks(path: Path, number: int) -> Iterator[Block]:
+    from beatsight.events.parquet import open_parquet
+
+    with open_parquet(path) as file:
+        groups = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
+    before = 0
+    share = path.stat().st_size // max(len(groups), 1)
+    for group, rows in enumerate(groups):
+        yield Block(str(path), number + group, group, before, share)
+        before += rows
+
+
+def read_block(block: Block) -> Rows:
+    """The lines of a block.
+
+    Raises:
+        InputError: the file is damaged, or a Parquet row holds what no line can.
+    """
+    if is_parquet(block.path):
+        from beatsight.events.parquet import group_lines, open_parquet
+
+        with open_parquet(block.path) as file:
+            lines = group_lines(file, block.start, block.path, block.stop + 1)
+        return Rows(lines, range(1, len(lines) + 1), len(lines))
+    data = _bytes_of(block) if block.data is None else block.data
+    if block.start == 0:
+        data = data.removeprefix(codecs.BOM_UTF8)
+    lines = data.split(b"\n")
+    count = len(lines) - 1 + bool(lines[-1])
+    if not lines[-1]:
+        lines.pop()
+    if all(line and not line.isspace() for line in lines):
+        return Rows(lines, range(1, count + 1), count)
+    numbers = [number for number, line in enumerate(lines, start=1) if line.strip()]
+    return Rows([line for line in lines if line.strip()], numbers, count)
+
+
+def _bytes_of(block: Block) -> bytes:
+    """The lines that start within the block's bytes."""
+    try:
+        with Path(block.path).open("rb") as stream:
+            if block.start:
+                # The line that runs across the border belongs to the block before.
+                stream.seek(block.start - 1)
+                head = stream.readline()
+                skipped = block.start - 1 + len(head)
+                if skipped >= block.stop:
+                    return b""
+            else:
+                skipped = 0
+            data = stream.read(block.stop - skipped)
+            if data and not data.endswith(b"\n"):
+                data += stream.readline()
+            return data
+    except OSError as error:
+        raise InputError(f"{block.path}: cannot be read: {error.strerror or error}") from error
+
+
+def bases(counts: Iterable[int]) -> list[int]:
+    """Running totals: the number of the first row of each block, and the number of all rows.
+
+    >>> bases([3, 0, 2])
+    [0, 3, 3, 5]
+    """
+    total = [0]
+    for count in counts:
+        total.append(total[-1] + count)
+    assert all(a <= b for a, b in pairwise(total))
+    return total

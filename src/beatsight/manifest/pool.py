@@ -1,0 +1,231 @@
+"""Blocks of a manifest worked on by several processes, results in order.
+
+A task is a function ``task(rows, block, params)`` of this package, named ``"module:function"``; parameters and
+results are plain values. Workers are programs of their own rather than forks: they hold nothing of the caller's
+memory, and a script that calls us needs no ``if __name__ == "__main__"``. A small file is worked on right here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
+from typing import IO, Any
+
+import msgspec
+
+from beatsight.errors import BeatSightError, InputError, MissingDependencyError, UsageError
+from beatsight.manifest.blocks import Block, Rows, is_parquet, read_block
+
+Task = Callable[[Rows, Block, Mapping[str, Any]], Any]
+
+# More would wait for the disk and for the one process that writes.
+_MOST_WORKERS = 8
+_LENGTH = struct.Struct("<Q")
+_ERRORS = {kind.__name__: kind for kind in (BeatSightError, InputError, UsageError, MissingDependencyError)}
+
+
+class RowFault(Exception):
+    """A fault of one row of a block: the line within the block (from 1), and ``field: why``."""
+
+    def __init__(self, line: int, why: str) -> None:
+        super().__init__(line, why)
+        self.line, self.why = line, why
+
+
+class _Job(msgspec.Struct):
+    task: str
+    params: dict[str, Any]
+    block: Block
+
+
+class _Answer(msgspec.Struct):
+    """Of a job: its result and the block's lines, or a fault of a row, or another error."""
+
+    lines: int = 0
+    result: Any = None
+    fault: tuple[int, str] | None = None
+    error: tuple[str, str] | None = None
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _do(job: _Job) -> _Answer:
+    module, _, name = job.task.partition(":")
+    if module.split(".")[0] != "beatsight":
+        raise UsageError(f"{job.task}: is no task of this program")
+    try:
+        rows = read_block(job.block)
+        result = getattr(importlib.import_module(module), name)(rows, job.block, job.params)
+    except RowFault as fault:
+        return _Answer(fault=(fault.line, fault.why))
+    except BeatSightError as error:
+        return _Answer(error=(type(error).__name__, str(error)))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _Answer(error=(InputError.__name__, f"{where}{error.strerror or error}"))
+    return _Answer(rows.count, result)
+
+
+def _send(stream: IO[bytes], data: bytes) -> None:
+    stream.write(_LENGTH.pack(len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> bytes | None:
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    data = stream.read(length)
+    return data if len(data) == length else None
+
+
+def serve() -> None:
+    """What a worker does: jobs from stdin, answers to stdout, until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when it is over
+    # A block is thousands of records that live together: looking for cycles among them finds none.
+    gc.set_threshold(200_000, 20, 20)
+    jobs, answers = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # nothing that is printed may get between the answers
+    while (data := _receive(jobs)) is not None:
+        answer = _do(msgspec.msgpack.decode(data, type=_Job))
+        with contextlib.suppress(BrokenPipeError):
+            _send(answers, msgspec.msgpack.encode(answer))
+
+
+class _Workers:
+    """Processes that :func:`serve`, one for each thread that asks."""
+
+    def __init__(self) -> None:
+        self._mine = threading.local()
+        self._all: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+
+    def _process(self) -> subprocess.Popen[bytes]:
+        process: subprocess.Popen[bytes] | None = getattr(self._mine, "process", None)
+        if process is None:
+            program = "from beatsight.manifest.pool import serve; serve()"
+            environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+            process = self._mine.process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+            )
+            with self._lock:
+                self._all.append(process)
+        return process
+
+    def do(self, job: _Job) -> _Answer:
+        process = self._process()
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            _send(process.stdin, msgspec.msgpack.encode(job))
+            data = _receive(process.stdout)
+        except BrokenPipeError:
+            data = None
+        if data is None:
+            code = process.wait()
+            raise BeatSightError(
+                f"{job.block.path}: a process that read it ended early (exit {code}); is memory short?"
+            )
+        return msgspec.msgpack.decode(data, type=_Answer)
+
+    def stop(self) -> None:
+        for process in self._all:
+            process.kill()
+        for process in self._all:
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):
+                    stream.close()  # type: ignore[union-attr]
+
+
+def _place(block: Block, line: int, lines_before: int) -> str:
+    if is_parquet(block.path):
+        return f"{block.path}:row {block.stop + line}"
+    return f"{block.path}:{lines_before + line}"
+
+
+def run_blocks(
+    task: str, blocks: Iterable[Block], params: Mapping[str, Any], workers: int | None = None
+) -> Iterator[tuple[Block, Any, int]]:
+    """Run a task on every block.
+
+    Args:
+        task: ``"beatsight.module:function"``.
+        blocks: see :func:`beatsight.manifest.blocks.file_blocks`; taken as they are needed.
+        params: handed to every call.
+        workers: processes; default: one a core.
+
+    Yields:
+        Each block with the task's result, and the number of lines before it in its file, in order.
+
+    Raises:
+        InputError: a row is faulty (``file:line: field: why``), or what the task raised.
+    """
+    stream = iter(blocks)
+    first = list(islice(stream, 2))
+    blocks = chain(first, stream)
+    workers = workers or min(cores(), _MOST_WORKERS)
+    answers = _here(task, blocks, params) if len(first) < 2 or workers < 2 else _there(
+        task, blocks, params, workers
+    )
+    before: Counter[str] = Counter()
+    with contextlib.closing(answers):
+        for block, answer in answers:
+            lines_before = before[block.path]
+            if answer.fault is not None:
+                line, why = answer.fault
+                raise InputError(f"{_place(block, line, lines_before)}: {why}")
+            if answer.error is not None:
+                kind, text = answer.error
+                raise _ERRORS.get(kind, BeatSightError)(text)
+            before[block.path] += answer.lines
+            yield block, answer.result, lines_before
+
+
+def _here(
+    task: str, blocks: Iterable[Block], params: Mapping[str, Any]
+) -> Generator[tuple[Block, _Answer], None, None]:
+    for block in blocks:
+        yield block, _do(_Job(task, dict(params), block))
+
+
+def _there(
+    task: str, blocks: Iterable[Block], params: Mapping[str, Any], count: int
+) -> Generator[tuple[Block, _Answer], None, None]:
+    workers = _Workers()
+    waiting: deque[tuple[Block, Future[_Answer]]] = deque()
+    with ThreadPoolExecutor(count) as threads:
+        try:
+            for block in blocks:
+                waiting.append((block, threads.submit(workers.do, _Job(task, dict(params), block))))
+                # One block more than there are workers: nobody waits, and few results pile up.
+                if len(waiting) > count + 1:
+                    done, answer = waiting.popleft()
+                    yield done, answer.result()
+            while waiting:
+                done, answer = waiting.popleft()
+                yield done, answer.result()
+        finally:
+            for _, answer in waiting:
+                answer.cancel()
+            workers.stop()

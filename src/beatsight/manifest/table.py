@@ -1,0 +1,214 @@
+"""A manifest as a DuckDB table: some columns of some files, every row checked, of any size.
+
+:func:`open_table` reads JSON lines with several processes into columns on disk, or looks straight into a Parquet
+file; either way the same SQL runs on the view ``rows``. DuckDB works within a fixed amount of memory and lays what
+does not fit into a folder that is removed at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from beatsight.errors import BeatSightError, InputError
+from beatsight.events import Event, Prediction
+from beatsight.events.lines import KNOWN_KEYS
+from beatsight.events.parquet import EXTRA, components_array, schema, struct_type
+from beatsight.events.records import Component
+from beatsight.manifest.blocks import Block, Rows, bases, file_blocks, is_parquet
+from beatsight.manifest.columns import column, parquet_select, quoted
+from beatsight.manifest.pool import run_blocks
+from beatsight.manifest.rows import records
+
+# Called with (bytes read, bytes in all).
+Progress = Callable[[int, int], None]
+
+# DuckDB's share of the 500 MB that an operation on a million events may take; the rest is Python's.
+MEMORY_LIMIT = "250MB"
+_KINDS: dict[str, type] = {"events": Event, "predictions": Prediction}
+ALL_COMPONENT_KEYS = (*(field.name for field in struct_type(Component)),)
+
+
+@dataclass
+class Table:
+    """An opened manifest.
+
+    Attributes:
+        db: the DuckDB connection; its view ``rows`` has ``row`` (BIGINT, from 0, in file order over all inputs),
+            ``file`` (INTEGER, index of the input) and the columns asked for.
+        count: rows in all.
+        file_counts: rows of each input.
+        block_bases: number of the first row of every block of :func:`file_blocks`, and the number of all rows.
+        folder: where to lay more temporary files.
+    """
+
+    db: duckdb.DuckDBPyConnection
+    count: int
+    file_counts: tuple[int, ...]
+    block_bases: list[int]
+    folder: Path
+
+    def query(self, sql: str, parameters: Sequence[Any] | None = None) -> duckdb.DuckDBPyConnection:
+        """Run SQL; its errors become ours."""
+        try:
+            return self.db.execute(sql, parameters)
+        except duckdb.Error as error:
+            raise _explained(error, self.folder) from error
+
+    def all(self, sql: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of an answer that is known to be small."""
+        try:
+            return self.query(sql, parameters).fetchall()
+        except duckdb.Error as error:
+            raise _explained(error, self.folder) from error
+
+    def batches(self, sql: str, rows_per_batch: int = 100_000) -> Iterator[pa.RecordBatch]:
+        """An answer of any size in Arrow batches."""
+        try:
+            # The relation has this method in DuckDB 1 and 2, the connection only in 1.
+            yield from self.db.sql(sql).fetch_record_batch(rows_per_batch)
+        except (duckdb.Error, pa.ArrowException) as error:
+            raise _explained(error, self.folder) from error
+
+
+def _explained(error: Exception, folder: Path) -> BeatSightError:
+    text = " ".join(str(error).split())
+    if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in text:
+        return BeatSightError(
+            f"{folder}: not enough memory or temporary disk space (TMPDIR chooses another disk): {text[:200]}"
+        )
+    return InputError(f"the manifest could not be read: {text[:300]}")
+
+
+@contextmanager
+def work_folder() -> Iterator[Path]:
+    """A temporary folder that is gone at the end.
+
+    Raises:
+        BeatSightError: none can be made.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="beatsight-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise BeatSightError(
+            f"{tempfile.gettempdir()}: no temporary folder can be made: {error.strerror or error}"
+        ) from error
+    with folder as name:
+        yield Path(name)
+
+
+def connect(folder: Path) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection that spills into ``folder`` and reaches for nothing outside."""
+    db = duckdb.connect(":memory:")
+    db.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+    db.execute(f"SET temp_directory = '{quoted(folder / 'spill')}'")
+    db.execute("SET preserve_insertion_order = false")
+    db.execute("SET autoinstall_known_extensions = false")
+    db.execute("SET enable_progress_bar = false")
+    return db
+
+
+def write_columns(rows: Rows, block: Block, params: Mapping[str, Any]) -> int:
+    """Task: the columns asked for, of one block, as a small Parquet file; the number of its rows."""
+    kind = _KINDS[params["kind"]]
+    fields, parts = params["fields"], params["components"]
+    unknown = [name for name in fields if name not in KNOWN_KEYS[kind]]
+    found = records(rows, kind, whole=bool(unknown) or EXTRA in parts)
+    columns: dict[str, pa.Array] = {"block": pa.array([block.number] * len(found), pa.int32())}
+    columns["place"] = pa.array(range(len(found)), pa.int32())
+    types = schema(kind)
+    for name in fields:
+        if name in unknown:
+            values = [record.extra.get(name) for record in found]
+            columns[name] = pa.array([_text(value) for value in values], pa.string())
+        elif name == "scores":
+            columns[name] = pa.array([list(record.scores.items()) for record in found], types.field(name).type)
+        else:
+            columns[name] = pa.array([getattr(record, name) for record in found], types.field(name).type)
+    if parts:
+        columns["components"] = components_array([record.components for record in found], parts)
+    pq.write_table(
+        pa.table(columns), Path(params["folder"]) / f"{block.number:07d}.parquet", compression="lz4"
+    )
+    return len(found)
+
+
+def _text(value: Any) -> str | None:
+    """An unknown key's value as text that is equal where the values are equal."""
+    return None if value is None else msgspec.json.encode(value, order="deterministic").decode()
+
+
+@contextmanager
+def open_table(
+    paths: Sequence[str | os.PathLike[str]],
+    fields: Sequence[str],
+    components: Sequence[str] = (),
+    *,
+    kind: str = "events",
+    progress: Progress | None = None,
+) -> Iterator[Table]:
+    """Open files of records as one table.
+
+    Args:
+        paths: manifests, ``.jsonl``, ``.gz``, ``.zst`` or ``.parquet``, also mixed.
+        fields: keys to have as columns; unknown keys come as JSON text.
+        components: keys of the components to have in the column ``components``, a list of structs in the order
+            of the format, ``extra`` last.
+        kind: ``events`` or ``predictions``.
+        progress: called with (bytes read, bytes in all).
+
+    Raises:
+        InputError: a file cannot be read, or a row is faulty (``file:line: field: why``).
+    """
+    fields = list(dict.fromkeys(fields))
+    parts = [name for name in ALL_COMPONENT_KEYS if name in components]
+    paths = [Path(path) for path in paths]
+    with work_folder() as folder, connect(folder) as db:
+        views: list[str] = []
+        counts, file_counts = [], []
+        total = sum(path.stat().st_size for path in paths if path.is_file())
+        done = 0
+        for index, path in enumerate(paths):
+            base = sum(counts)
+            if is_parquet(path):
+                selected, source, groups = parquet_select(db, path, fields, parts, _KINDS[kind])
+                place = f"{base} + file_row_number AS row, {index} AS file"
+                views.append(f"SELECT {', '.join([place, *selected])} FROM {source}")
+                counts += groups
+                file_counts.append(sum(groups))
+                done += path.stat().st_size
+                continue
+            shards = folder / f"columns-{index}"
+            shards.mkdir()
+            params = {"kind": kind, "fields": fields, "components": parts, "folder": str(shards)}
+            mine: list[int] = []
+            for block, rows, _ in run_blocks(f"{__name__}:write_columns", file_blocks([path]), params):
+                mine.append(rows)
+                done += block.size
+                if progress:
+                    progress(min(done, total), total)
+            starts = bases(mine)
+            db.execute(f"CREATE TABLE blocks_{index} AS SELECT * FROM (VALUES {_values(starts)}) t(block, base)")
+            columns = ", ".join(f"s.{column(name)}" for name in [*fields, *(["components"] if parts else [])])
+            views.append(
+                f"SELECT {base} + b.base + s.place AS row, {index} AS file, {columns} "
+                f"FROM read_parquet('{quoted(shards)}/*.parquet') s JOIN blocks_{index} b USING (block)"
+            )
+            counts += mine
+            file_counts.append(starts[-1])
+        db.execute("CREATE VIEW rows AS " + " UNION ALL ".join(views))
+        yield Table(db, sum(counts), tuple(file_counts), bases(counts), folder)
+
+
+def _values(starts: list[int]) -> str:
+    return ", ".join(f"({block}, {base})" for block, base in enumerate(starts))
