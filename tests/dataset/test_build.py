@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from beatsight import taxonomy
 from beatsight.audio.io import SAMPLE_RATE, load
+from beatsight.cli.main import run
 from beatsight.dataset import build
 from beatsight.dataset.build import build_dataset
 from beatsight.dataset.store import Dataset, open_dataset
-from beatsight.errors import InputError
-from beatsight.events import Component, Event
+from beatsight.errors import InputError, UsageError
+from beatsight.events import Component, Event, write_records
 from tiny_dataset import events_of, pattern, tiny_songs, write_song
 
 COLUMN = {label: index for index, label in enumerate(taxonomy.CLASSIFIER)}
@@ -215,6 +216,115 @@ def test_test_sessions_are_the_test_split(tmp_path: Path) -> None:
         dataset.rows("holdout")
 
 
+def test_kits_stay_on_one_side(tmp_path: Path) -> None:
+    events = tiny_songs(tmp_path / "audio", 8, ("kick", "snare"), beats=2)
+    for item in events:
+        item.kit_id = f"kit-{int(item.session_id[-1]) % 4}"
+    for seed in range(4):
+        dataset = build_dataset(
+            events, tmp_path / "audio", tmp_path / "d", val_fraction=0.25, test_fraction=0.25, seed=seed
+        )
+        kits = {
+            split: {int(name[-1]) % 4 for name in names} for split, names in dataset.metadata.sessions.items()
+        }
+        assert [len(kits[split]) for split in ("train", "val", "test")] == [2, 1, 1]
+        assert not (kits["train"] & kits["val"] or kits["train"] & kits["test"] or kits["val"] & kits["test"])
+        assert dataset.metadata.notes == []
+
+
+def test_songs_of_one_kit_are_split_all_the_same_and_a_note_says_so(tmp_path: Path) -> None:
+    events = tiny_songs(tmp_path / "audio", 5, ("kick", "snare"), beats=2)
+    for item in events:
+        item.kit_id = "the only kit"
+    dataset = build_dataset(events, tmp_path / "audio", tmp_path / "d", val_fraction=0.2)
+    assert dataset.metadata.moments == {"train": 8, "val": 2, "test": 0}
+    assert [note.partition(":")[2] for note in dataset.metadata.notes] == [
+        " in whole groups, nothing is left for val"
+    ]
+
+
+def test_test_sessions_bind_nobody(tmp_path: Path) -> None:
+    """As in the demo: the test songs are played on the kits of training, because they were asked for."""
+    events = tiny_songs(tmp_path / "audio", 3, ("kick",), beats=2)
+    for item in events:
+        item.kit_id = item.session_id
+    # The test session plays the kits of both others; were it counted, all three would be one group.
+    for number, item in enumerate(item for item in events if item.session_id == "session-2"):
+        item.kit_id = f"session-{number}"
+    dataset = build_dataset(
+        events, tmp_path / "audio", tmp_path / "d", val_fraction=0.5, test_sessions=["session-2"]
+    )
+    assert dataset.metadata.notes == []
+    assert len(dataset.metadata.sessions["val"]) == 1
+
+
+def test_a_given_split_is_taken(tmp_path: Path) -> None:
+    events = tiny_songs(tmp_path / "audio", 4, ("kick", "snare"), beats=2)
+    splits = {"session-0": "val", "session-1": None, "session-2": "train", "session-3": "test"}
+    (tmp_path / "audio" / "song1.wav").unlink()  # what is left out is not even opened
+    dataset = build_dataset(events, tmp_path / "audio", tmp_path / "d", splits=splits)
+    assert dataset.metadata.sessions == {"train": ["session-2"], "val": ["session-0"], "test": ["session-3"]}
+    assert dataset.metadata.notes == ["1 of 4 sessions are left out, as the given split says"]
+    assert dataset.session_names == ["session-0", "session-2", "session-3"]
+    for split, names in dataset.metadata.sessions.items():
+        rows = dataset.rows(split)
+        assert [dataset.session_names[i] for i in np.unique(dataset.moments.session[rows])] == names
+
+
+def test_the_command_takes_a_split_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = tiny_songs(tmp_path, 3, ("kick", "snare"), beats=2)
+    write_records(tmp_path / "events.jsonl", events)
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"sessions": {"session-0": "val", "session-1": "train", "session-2": None}}))
+    words = [
+        "dataset",
+        "build",
+        str(tmp_path / "events.jsonl"),
+        "-o",
+        str(tmp_path / "d"),
+        "--split",
+        str(split),
+    ]
+    with pytest.raises(SystemExit, match=r"^0$"):
+        run(words)
+    assert "1 of 3 sessions are left out" in capsys.readouterr().out
+    assert open_dataset(tmp_path / "d").metadata.sessions == {
+        "train": ["session-1"], "val": ["session-0"], "test": [],
+    }  # fmt: skip
+    split.write_text(json.dumps({"sessions": {"session-0": "val"}}))
+    with pytest.raises(SystemExit, match=r"^3$"):
+        run(words)
+    assert f"{split}: has no split for 2 of the sessions" in capsys.readouterr().err
+
+
+def test_a_given_split_must_fit(root: Path) -> None:
+    out = root.parent / "d"
+    with pytest.raises(InputError, match="splits: has no split for 1 of the sessions, such as 's'"):
+        build_dataset([event(0.2, "kick")], root, out, splits={})
+    with pytest.raises(UsageError, match="test_sessions cannot be given as well"):
+        build_dataset([event(0.2, "kick")], root, out, splits={"s": "train"}, test_sessions=["s"])
+
+
+def test_every_moment_knows_its_file(tmp_path: Path) -> None:
+    write_song(tmp_path / "b.wav", [], 1.0)
+    write_song(tmp_path / "sub" / "a.wav", [], 1.0)
+    events = [event(0.2, "kick", path="b.wav"), event(0.3, "kick", path="./sub/a.wav")]
+    dataset = build_dataset(events, tmp_path, tmp_path / "d")
+    files = [dataset.metadata.files[i] for i in dataset.moments.audio_file]
+    assert dict(zip(files, dataset.moments.onset_s, strict=True)) == {"b.wav": 0.2, "sub/a.wav": 0.3}
+
+
+def test_the_first_version_is_refused_by_its_number(root: Path) -> None:
+    out = root.parent / "d"
+    build_dataset([event(0.2, "kick")], root, out)
+    path = out / "metadata.json"
+    old = json.loads(path.read_text()) | {"format_version": 1}
+    del old["files"]  # version 1 had none
+    path.write_text(json.dumps(old))
+    with pytest.raises(InputError, match="format version 1, this program reads 2; build it again"):
+        open_dataset(out)
+
+
 def test_durations_by_split_and_source_add_up(tmp_path: Path) -> None:
     events = tiny_songs(tmp_path / "audio", 4, ("kick",), beats=4)
     metadata = build_dataset(events, tmp_path / "audio", tmp_path / "d", val_fraction=0.25).metadata
@@ -327,6 +437,8 @@ def test_a_truncated_table_is_refused(root: Path, keep: int) -> None:
         ("shard", [7], "an audio shard is missing"),
         ("labels", [[1, 0]], r"column labels is not \(1, 12\)"),
         ("session", [0, 1], r"column session is not \(1,\)"),
+        ("session", [1], "unknown session in a row"),
+        ("audio_file", [-1], "unknown audio_file in a row"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(root: Path, column: str, value: list[int], why: str) -> None:
@@ -342,7 +454,7 @@ def test_columns_that_do_not_fit_are_refused(root: Path, column: str, value: lis
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
-        ("format_version", 99, "format version 99, this program reads 1"),
+        ("format_version", 99, "format version 99, this program reads 2; build it again"),
         ("taxonomy_digest", "0", "was built with another label taxonomy"),
         ("labels", 3, "is not a dataset's metadata"),
     ],

@@ -41,6 +41,7 @@ def test_an_empty_file_is_the_defaults_and_false_turns_augmentation_off(tmp_path
         ("epochs = true", "epochs: must be a number, not True"),
         ("epochs = 2.5", "epochs: must be a whole number, not 2.5"),
         ("device = 0", "device: must be text, not 0"),
+        ("sampling_weights = 1", "sampling_weights: must be text, not 1"),
         ("augment = true", "augment: must be a table of settings, or false"),
         ("[augment]\nnoise_db = -40", r"augment: noise_db: must be a range \[low, high\], not -40"),
         ('[augment]\nnoise_db = ["a", "b"]', "noise_db: must be a range"),

@@ -175,9 +175,12 @@ def save(
     data = np.clip(np.asarray(audio, dtype=np.float32), -1.0, 1.0).T
     with atomic_path(path) as temporary:
         try:
-            soundfile.write(
-                temporary, data, sample_rate, subtype="VORBIS" if path.suffix.lower() == ".ogg" else subtype
-            )
+            subtype = "VORBIS" if path.suffix.lower() == ".ogg" else subtype
+            channels = 1 if data.ndim == 1 else data.shape[1]
+            with soundfile.SoundFile(temporary, "w", sample_rate, channels, subtype) as out:
+                # libsndfile's Vorbis encoder overruns its stack when it is given minutes at once.
+                for start in range(0, len(data), sample_rate):
+                    out.write(data[start : start + sample_rate])
         except (soundfile.LibsndfileError, ValueError, TypeError) as error:
             raise InputError(f"{path}: cannot be written as audio: {error}") from error
 

@@ -28,6 +28,7 @@ from beatsight.charts.chart import (
 )
 from beatsight.charts.csv_file import read_csv, write_csv
 from beatsight.charts.midi import read_midi, write_midi
+from beatsight.charts.performance import Note, Performance, read_performance
 from beatsight.errors import UsageError
 
 _FORMATS: dict[str, tuple[Callable[[Path], Chart], Callable[[Chart, Path], None]]] = {
@@ -48,6 +49,8 @@ __all__ = [
     "GenerationMetadata",
     "HitObject",
     "Metadata",
+    "Note",
+    "Performance",
     "Timing",
     "TimingPoint",
     "audio_ref",
@@ -61,6 +64,7 @@ __all__ = [
     "read_chart",
     "read_csv",
     "read_midi",
+    "read_performance",
     "write_bsm",
     "write_chart",
     "write_csv",

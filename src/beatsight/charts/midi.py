@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import io
 import os
-import re
-import struct
-from collections import Counter
 from pathlib import Path
 
 import mido
 
 from beatsight.charts.build import bare_chart
-from beatsight.charts.chart import MAX_MS, Chart, HitObject, Timing, TimingPoint
+from beatsight.charts.chart import Chart, HitObject, Timing, TimingPoint
+from beatsight.charts.midi_content import DRUM_CHANNEL, OFFSET_TEXT, Content, read_content
 from beatsight.charts.tempo_map import (
     Stretch,
     TempoMap,
@@ -34,89 +32,17 @@ from beatsight.charts.tempo_map import (
     us_of,
 )
 from beatsight.errors import InputError
-from beatsight.files import read_bytes, write_bytes
+from beatsight.files import write_bytes
 from beatsight.taxonomy import from_note, to_note
 
-DRUM_CHANNEL = 9  # "channel 10", counted from 0
 # The largest delta time of the format; a later tick could not be written.
 _MAX_TICK = 0x0FFFFFFF
 _NOTE_MS = 50.0
-# Kept in a text event: the offset, and whether the time before it was filled with beats ("lead_in").
-_OFFSET_TEXT = "beatsight {}_ms={}"
-_OFFSET = re.compile(r"^beatsight (offset|lead_in)_ms=(-?\d{1,9})$")
 
 
-class _Content:
-    """What one pass over a file's tracks collects; ticks are absolute."""
-
-    def __init__(self) -> None:
-        self.tempi: list[tuple[int, int]] = []
-        self.signatures: list[tuple[int, str]] = []
-        self.notes: list[tuple[int, int, int]] = []
-        self.skipped: Counter[str] = Counter()
-        self.names: list[str] = []
-        self.offset_ms = 0
-        self.lead_in = False
-
-
-def _decoded(text: str) -> str:
-    """Text events are bytes of no stated encoding: UTF-8 where they are valid UTF-8, else Latin-1."""
-    try:
-        return text.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError:
-        return text
-
-
-def _parse(path: str | os.PathLike[str]) -> mido.MidiFile:
-    data = read_bytes(path)
-    if not data:
-        raise InputError(f"{path}: is empty")
-    if not data.startswith(b"MThd"):
-        raise InputError(f"{path}: is not a MIDI file (it does not begin with MThd)")
-    try:
-        song = mido.MidiFile(file=io.BytesIO(data), charset="latin-1")
-    except EOFError:
-        raise InputError(f"{path}: the MIDI file is cut short") from None
-    except (OSError, ValueError, mido.KeySignatureError) as error:
-        raise InputError(f"{path}: the MIDI file is damaged: {error}") from None
-    except (LookupError, TypeError, struct.error):
-        # mido stumbles over an event that is shorter than its kind; its words would not help.
-        raise InputError(f"{path}: the MIDI file is damaged: an event is shorter than its kind") from None
-    if song.type not in (0, 1):
-        raise InputError(f"{path}: is a MIDI file of type {song.type}; types 0 and 1 can be read")
-    if song.ticks_per_beat <= 0:
-        raise InputError(f"{path}: counts time in SMPTE frames; only ticks per quarter note can be read")
-    return song
-
-
-def _collect(song: mido.MidiFile) -> _Content:
-    content = _Content()
-    for track in song.tracks:
-        tick = 0
-        for message in track:
-            tick += message.time
-            if message.type == "note_on" and message.velocity > 0:
-                if message.channel == DRUM_CHANNEL:
-                    content.notes.append((tick, message.note, message.velocity))
-                else:
-                    content.skipped[f"channel {message.channel + 1}"] += 1
-            elif message.type == "set_tempo":
-                content.tempi.append((tick, message.tempo))
-            elif message.type == "time_signature":
-                content.signatures.append((tick, f"{message.numerator}/{message.denominator}"))
-            elif message.type == "track_name" and message.name.strip("\0 "):
-                content.names.append(_decoded(message.name).strip("\0 "))
-            elif message.type == "text" and (match := _OFFSET.match(message.text)):
-                content.offset_ms = int(match.group(2))
-                content.lead_in = match.group(1) == "lead_in"
-    content.notes.sort()
-    return content
-
-
-def _read_timing(content: _Content, clock: TempoMap) -> Timing:
+def _read_timing(content: Content, clock: TempoMap) -> Timing:
     changes: dict[int, tuple[int | None, str | None]] = {}
-    for tick, tempo in sorted(content.tempi, key=lambda change: change[0]):
-        clock.add(tick, tempo)
+    for tick, tempo in content.tempi:
         changes[tick] = tempo, None
     for tick, signature in content.signatures:
         changes[tick] = changes.get(tick, (None, None))[0], signature
@@ -155,20 +81,11 @@ def read_midi(path: str | os.PathLike[str], device: str = "gm") -> Chart:
         InputError: the file is damaged or of another kind, holds notes but no drums; the device is unknown.
     """
     from_note(0, device)  # an unknown device is refused before the file is looked at
-    song = _parse(path)
-    content = _collect(song)
-    if not content.notes and content.skipped:
-        raise InputError(
-            f"{path}: holds no notes on the drum channel (10), only on {_listed(content.skipped)}"
-        )
-    if any(tempo == 0 for _, tempo in content.tempi):
-        raise InputError(f"{path}: holds a tempo of 0 microseconds per quarter note")
-    clock = TempoMap(song.ticks_per_beat)
+    content = read_content(path)
+    clock = content.clock()
     timing = _read_timing(content, clock)
-    if content.notes and clock.ms(content.notes[-1][0]) > MAX_MS:
-        raise InputError(f"{path}: the MIDI file is damaged: it lasts longer than 11 days")
     hits = []
-    for tick, note, velocity in content.notes:
+    for tick, note, velocity, _ in content.notes:
         label = from_note(note, device)
         if label is None:
             content.skipped[f"note {note}"] += 1
@@ -176,10 +93,6 @@ def read_midi(path: str | os.PathLike[str], device: str = "gm") -> Chart:
             hits.append(HitObject(round(clock.ms(tick)), label, velocity / 127))
     title = content.names[0] if content.names else Path(path).stem
     return bare_chart(path, hits, title=title, timing=timing, skipped=dict(content.skipped))
-
-
-def _listed(counts: Counter[str]) -> str:
-    return ", ".join(sorted(counts))
 
 
 def _track(events: list[tuple[int, mido.Message | mido.MetaMessage]]) -> mido.MidiTrack:
@@ -244,7 +157,7 @@ def write_midi(chart: Chart, path: str | os.PathLike[str]) -> None:
     clock = TempoMap(resolution(stretches))
     head = [(0, mido.MetaMessage("track_name", name=chart.metadata.title))]
     if chart.timing and chart.timing.offset:
-        text = _OFFSET_TEXT.format("lead_in" if has_lead_in else "offset", chart.timing.offset)
+        text = OFFSET_TEXT.format("lead_in" if has_lead_in else "offset", chart.timing.offset)
         head.append((0, mido.MetaMessage("text", text=text)))
     conductor = head + _conductor(stretches, clock, path)
     last_ms = max(

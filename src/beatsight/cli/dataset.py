@@ -10,6 +10,7 @@ import typer
 
 from beatsight.cli.console import progress_bar, say
 from beatsight.dataset.build import build_dataset
+from beatsight.dataset.splits import check_splits, read_splits
 from beatsight.dataset.store import Dataset, open_dataset
 from beatsight.events import read_events
 
@@ -36,22 +37,33 @@ def build(
     test_fraction: Annotated[
         float, typer.Option("--test-fraction", min=0.0, max=0.9, help="Share held out for the final test.")
     ] = 0.0,
+    split: Annotated[
+        Path | None,
+        typer.Option("--split", help="Split of every session (JSON), instead of shares and --seed."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the split, by whole sessions.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Cut the audio around every labelled moment into a dataset that train reads.
 
-    Hits of one session never land on two sides of the split.
+    Hits of one session never land on two sides of the split; nor do those of one drummer, kit or room, where
+    that leaves enough to train on and to hold out.
 
     Example: beatsight dataset build songs/events.jsonl -o dataset
     """
+    labelled = read_events(events)
+    given = None
+    if split is not None:
+        given = read_splits(split)
+        check_splits(given, {event.session_id for event in labelled}, str(split))
     with progress_bar("Writing the dataset") as progress:
         made = build_dataset(
-            read_events(events),
+            labelled,
             audio_root or events.parent,
             output,
             val_fraction=val_fraction,
             test_fraction=test_fraction,
+            splits=given,
             seed=seed,
             progress=progress,
         )

@@ -33,6 +33,10 @@ def train(
     seed: Annotated[int | None, typer.Option("--seed", help="Of everything random.  [0]")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.  [auto]")] = None,
     precision: Annotated[str | None, typer.Option("--precision", help="auto, fp32 or bf16.  [auto]")] = None,
+    sampling_weights: Annotated[
+        Path | None,
+        typer.Option("--sampling-weights", help="Draw moments by this file of weights per session or file."),
+    ] = None,
     augment: Annotated[bool, typer.Option("--augment/--no-augment", help="Vary the training clips.")] = True,
     metrics_json: Annotated[
         Path | None, typer.Option("--metrics-json", help="Write the run's metrics to this file.")
@@ -66,6 +70,7 @@ def train(
     given = {
         "epochs": epochs, "batch_size": batch_size, "lr": lr, "dropout": dropout, "patience": patience,
         "seed": seed, "device": device, "precision": precision,
+        "sampling_weights": None if sampling_weights is None else str(sampling_weights),
     }  # fmt: skip
     settings: dict[str, Any] = read_config(config) if config else {}
     run = TrainConfig(**(settings | {name: value for name, value in given.items() if value is not None}))
@@ -86,7 +91,7 @@ def train(
             if tracker:
                 tracker.log(result)
 
-        result = train_classifier(data, output, run, on_epoch=each_epoch, on_step=progress)
+        result = train_classifier(data, output, run, on_epoch=each_epoch, on_step=progress, on_note=note)
     best = result.history[result.best_epoch - 1]
     answer = {
         "best_model": str(result.best_path),

@@ -94,6 +94,8 @@ class Batches:
         augment: what is done to them, or None for the bare clips.
         device: where features are made and batches live.
         seed: of everything random; the same seed gives the same batches.
+        weights: probability of each row of the split to be drawn, shape (rows,), sum 1; by default rare
+            classes are drawn more often than their share.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Batches:
         augment: AugmentConfig | None,
         device: torch.device,
         seed: int,
+        weights: np.ndarray | None = None,
     ) -> None:
         self.source = ClipSource(dataset, features)
         self.rows = dataset.rows(split)
@@ -112,7 +115,7 @@ class Batches:
         self.isolated = dataset.moments.isolated[self.rows]
         self.features, self.augment, self.device = features, augment, device
         self.random = np.random.default_rng(seed)
-        self.weights = _sampling_weights(self.labels)
+        self.weights = _class_weights(self.labels) if weights is None else weights
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -123,7 +126,7 @@ class Batches:
             yield self._batch(np.arange(start, min(start + batch_size, len(self.rows))))
 
     def sampled(self, batch_size: int, batches: int) -> Iterator[Batch]:
-        """Rows drawn with replacement, rare classes more often than their share."""
+        """Rows drawn with replacement, by their weights."""
         for _ in range(batches):
             yield self._batch(self.random.choice(len(self.rows), batch_size, p=self.weights))
 
@@ -171,7 +174,7 @@ class Batches:
             audio[chosen] += layer * self._gains(len(chosen), config.mix_gain_db)
             labels[chosen] = np.maximum(labels[chosen], self.labels[others])
         # Only one-shots can be neighbours: a clip of a song holds other hits, which could fall on the moment.
-        single = np.flatnonzero(self.isolated)
+        single = np.flatnonzero(self.isolated & (self.weights > 0))
         for _ in range(_MOST_LAYERS if len(single) else 0):
             probability = np.where(isolated, config.neighbour_isolated, config.neighbour) / _MOST_LAYERS
             chosen = np.flatnonzero(random.random(n) < probability)
@@ -199,7 +202,7 @@ class Batches:
         return torch.from_numpy((10.0 ** (decibels / 10.0)).astype(np.float32)).unsqueeze(-1)
 
 
-def _sampling_weights(labels: np.ndarray) -> np.ndarray:
+def _class_weights(labels: np.ndarray) -> np.ndarray:
     """Per row: the mean over its classes of 1 / sqrt(count); rows without a class as the commonest class."""
     if not len(labels):
         return np.zeros(0)

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,17 @@ import numpy as np
 from beatsight import taxonomy
 from beatsight.audio.io import SAMPLE_RATE, load
 from beatsight.audio.onsets import detect_onsets
-from beatsight.dataset.splits import split_sessions
+from beatsight.dataset.splits import SPLITS, SplitPlan, check_splits
 from beatsight.dataset.store import (
     FORMAT_VERSION,
     MOMENT_S,
-    SPLITS,
     Dataset,
     Metadata,
     Moments,
     open_dataset,
     to_int16,
 )
-from beatsight.errors import InputError
+from beatsight.errors import InputError, UsageError
 from beatsight.events import Event
 from beatsight.files import inside, sha256_file
 from beatsight.version import VERSION
@@ -126,6 +125,7 @@ class _Writer:
         self.folder, self.labels = folder, labels
         self.shard, self.position = -1, _SHARD_SAMPLES
         self.rows: dict[str, list[Any]] = {name: [] for name in Moments.__dataclass_fields__}
+        self.files: list[str] = []
         self.stream: Any = None
         self.seconds: dict[tuple[str, str], float] = defaultdict(float)
 
@@ -144,6 +144,7 @@ class _Writer:
 
     def add(self, file: _File, session: int, audio: np.ndarray, negatives: np.ndarray) -> None:
         """Write one file's segments and rows."""
+        self.files.append(file.path)
         times = np.concatenate([np.array(file.times_s), negatives])
         order = np.argsort(times, kind="stable")
         onsets = np.minimum(np.round(times[order] * SAMPLE_RATE).astype(np.int64), len(audio) - 1)
@@ -158,8 +159,8 @@ class _Writer:
                 row: dict[str, Any] = {
                     "shard": self.shard, "onset": onsets[number] + offset, "start": start + offset,
                     "end": end + offset, "labels": labels, "velocity": velocity, "openness": openness,
-                    "split": 0, "session": session, "onset_s": times[source],
-                    "isolated": len(file.times_s) == 1,
+                    "split": 0, "session": session, "audio_file": len(self.files) - 1,
+                    "onset_s": times[source], "isolated": len(file.times_s) == 1,
                 }  # fmt: skip
                 for name, value in row.items():
                     self.rows[name].append(value)
@@ -184,7 +185,7 @@ class _Writer:
         types = {
             "shard": np.int32, "onset": np.int64, "start": np.int64, "end": np.int64, "labels": np.uint8,
             "velocity": np.float32, "openness": np.float32, "split": np.uint8, "session": np.int32,
-            "onset_s": np.float64, "isolated": np.bool_,
+            "audio_file": np.int32, "onset_s": np.float64, "isolated": np.bool_,
         }  # fmt: skip
         return {name: np.array(values, dtype=types[name]) for name, values in self.rows.items()}
 
@@ -217,6 +218,7 @@ def build_dataset(
     val_fraction: float = 0.15,
     test_fraction: float = 0.0,
     test_sessions: Sequence[str] = (),
+    splits: Mapping[str, str | None] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -226,13 +228,16 @@ def build_dataset(
         events: labelled moments; ``audio_path`` is relative to ``audio_root`` and must stay inside it.
         audio_root: folder of the audio.
         output: folder to write.
-        val_fraction, test_fraction: share of moments to hold out, by whole sessions.
+        val_fraction, test_fraction: share of moments to hold out, by whole sessions; sessions that share
+            a drummer, kit or room go to one side where that leaves enough (:mod:`beatsight.dataset.splits`).
         test_sessions: sessions that are the test split, whatever the fractions.
+        splits: the split of every session, instead of fractions and ``test_sessions``; None leaves one out.
         seed: of the split and of the negative examples.
         progress: called with (files done, files in all).
 
     Raises:
-        InputError: no events, unknown labels, audio missing or damaged, an onset after the file's end.
+        InputError: no events, unknown labels, audio missing or damaged, an onset after the file's end,
+            sessions unknown to ``splits`` or the other way round.
     """
     if not events:
         raise InputError(f"{output}: no events to build a dataset from")
@@ -240,10 +245,16 @@ def build_dataset(
         raise InputError("val_fraction and test_fraction must lie in 0..1 and leave something to train on")
     if seed < 0:
         raise InputError(f"seed must not be negative, not {seed}")
+    if splits is not None:
+        if test_sessions:
+            raise UsageError("splits says where every session goes, so test_sessions cannot be given as well")
+        check_splits(splits, {event.session_id for event in events}, "splits")
+        events = [event for event in events if splits[event.session_id] is not None]
     files = _group(events)
     sessions = sorted({file.session for file in files})
     if unknown := set(test_sessions) - set(sessions):
         raise InputError(f"test session {min(unknown)!r} is not among the events' sessions")
+    plan = SplitPlan((val_fraction, test_fraction), tuple(test_sessions), splits, seed, events)
     output = Path(output).resolve()
     try:
         _check_replaceable(output)
@@ -267,7 +278,7 @@ def build_dataset(
             if progress:
                 progress(done + 1, len(files))
         writer.close()
-        _finish(writer, work, sessions, (val_fraction, test_fraction), test_sessions, seed)
+        _finish(writer, work, sessions, plan)
         work.chmod(0o755)
         _replace_folder(work, output)
     except OSError as error:
@@ -278,20 +289,10 @@ def build_dataset(
     return open_dataset(output)
 
 
-def _finish(
-    writer: _Writer,
-    folder: Path,
-    sessions: list[str],
-    fractions: tuple[float, float],
-    test_sessions: Sequence[str],
-    seed: int,
-) -> None:
+def _finish(writer: _Writer, folder: Path, sessions: list[str], plan: SplitPlan) -> None:
     """Split, then write moments.npz and metadata.json."""
     columns = writer.columns()
-    fixed = np.isin(columns["session"], [sessions.index(name) for name in test_sessions])
-    free = np.flatnonzero(~fixed)
-    split = np.full(len(fixed), SPLITS.index("test"), np.uint8)
-    split[free], notes = split_sessions(columns["session"][free], columns["labels"][free], fractions, seed)
+    split, notes = plan.split(sessions, columns["session"], columns["labels"])
     columns["split"] = split
     np.savez(folder / "moments.npz", **columns)  # type: ignore[arg-type]
     by_split: dict[str, np.ndarray] = {name: split == index for index, name in enumerate(SPLITS)}
@@ -314,13 +315,19 @@ def _finish(
             for name, rows in by_split.items()
         },
         sessions=members,
+        files=writer.files,
         split_durations_seconds={
             name: round(sum(s for (session, _), s in writer.seconds.items() if session in members[name]), 3)
             for name in SPLITS
         },
         duration_seconds_by_source={name: round(value, 3) for name, value in seconds_by_source.items()},
         notes=notes,
-        build={"val_fraction": fractions[0], "test_fraction": fractions[1], "seed": seed},
+        build={
+            "val_fraction": plan.fractions[0],
+            "test_fraction": plan.fractions[1],
+            "seed": plan.seed,
+            "given_split": plan.splits is not None,
+        },
         sha256={path.name: sha256_file(path) for path in sorted(folder.iterdir())},
         untrained_labels=[label for label, n in zip(writer.labels, train_counts, strict=True) if n == 0],
     )

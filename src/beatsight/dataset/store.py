@@ -21,14 +21,20 @@ import msgspec
 import numpy as np
 
 from beatsight import taxonomy
+from beatsight.dataset.splits import SPLITS
 from beatsight.errors import InputError
 from beatsight.files import read_bytes, sha256_file
 
-FORMAT_VERSION = 1
-SPLITS = ("train", "val", "test")
+FORMAT_VERSION = 2  # 2: moments know their file
 FULL_SCALE = 32768
 # Two strokes this close are heard, and detected, as one onset.
 MOMENT_S = 0.02
+
+
+class _Version(msgspec.Struct):
+    """The part of metadata.json that every version has."""
+
+    format_version: int
 
 
 class Metadata(msgspec.Struct, kw_only=True):
@@ -42,6 +48,7 @@ class Metadata(msgspec.Struct, kw_only=True):
     moments: dict[str, int]
     label_counts: dict[str, dict[str, int]]
     sessions: dict[str, list[str]]
+    files: list[str]
     split_durations_seconds: dict[str, float]
     duration_seconds_by_source: dict[str, float]
     notes: list[str]
@@ -63,6 +70,7 @@ class Moments:
         openness: hi-hat openness 0..1, NaN where there is none, float32.
         split: index into ``SPLITS``, uint8.
         session: index into the sorted list of all sessions, int32.
+        audio_file: index into ``metadata.files``, int32.
         onset_s: seconds within the original file, float64.
         isolated: whether the moment is alone in its file (a one-shot sample), bool.
     """
@@ -76,6 +84,7 @@ class Moments:
     openness: np.ndarray
     split: np.ndarray
     session: np.ndarray
+    audio_file: np.ndarray
     onset_s: np.ndarray
     isolated: np.ndarray
 
@@ -102,6 +111,11 @@ class Dataset:
         """Class names, in the order of the label columns."""
         return tuple(self.metadata.labels)
 
+    @property
+    def session_names(self) -> list[str]:
+        """All sessions, sorted; ``moments.session`` counts in this list."""
+        return sorted(name for members in self.metadata.sessions.values() for name in members)
+
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of a split, rising."""
         if split not in SPLITS:
@@ -123,14 +137,7 @@ def open_dataset(folder: str | os.PathLike[str], *, verify: bool = False) -> Dat
     path = root / "metadata.json"
     if not path.is_file():
         raise InputError(f"{root}: is not a dataset folder (it has no metadata.json)")
-    try:
-        metadata = msgspec.json.decode(read_bytes(path), type=Metadata)
-    except msgspec.DecodeError as error:
-        raise InputError(f"{path}: is not a dataset's metadata: {error}") from error
-    if metadata.format_version != FORMAT_VERSION:
-        raise InputError(
-            f"{path}: format version {metadata.format_version}, this program reads {FORMAT_VERSION}"
-        )
+    metadata = _read_metadata(path)
     if metadata.taxonomy_digest != taxonomy.digest():
         raise InputError(f"{root}: was built with another label taxonomy; build it again")
     if verify:
@@ -148,6 +155,19 @@ def open_dataset(folder: str | os.PathLike[str], *, verify: bool = False) -> Dat
     return Dataset(root, metadata, moments, shards)
 
 
+def _read_metadata(path: Path) -> Metadata:
+    data = read_bytes(path)
+    try:
+        version = msgspec.json.decode(data, type=_Version).format_version
+        if version != FORMAT_VERSION:
+            raise InputError(
+                f"{path}: format version {version}, this program reads {FORMAT_VERSION}; build it again"
+            )
+        return msgspec.json.decode(data, type=Metadata)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not a dataset's metadata: {error}") from error
+
+
 def _check(root: Path, metadata: Metadata, moments: Moments, shards: tuple[np.ndarray, ...]) -> None:
     """Refuse columns that do not fit each other, the labels or the shards."""
     n, classes = len(moments), len(metadata.labels)
@@ -159,6 +179,10 @@ def _check(root: Path, metadata: Metadata, moments: Moments, shards: tuple[np.nd
         return
     if moments.shard.min() < 0 or moments.shard.max() >= len(shards):
         raise InputError(f"{root}: an audio shard is missing; build it again")
+    sessions = sum(len(members) for members in metadata.sessions.values())
+    for name, known in (("session", sessions), ("audio_file", len(metadata.files))):
+        if getattr(moments, name).min() < 0 or getattr(moments, name).max() >= known:
+            raise InputError(f"{root}: the dataset is damaged (unknown {name} in a row); build it again")
     ends = np.array([len(shard) for shard in shards])
     if (moments.end > ends[moments.shard]).any():
         raise InputError(f"{root}: an audio shard is shorter than its moments say; build it again")

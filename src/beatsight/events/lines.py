@@ -105,7 +105,9 @@ def from_builtins(raw: Any, kind: type[Record], where: str) -> Record:
 
 def _is_plain(line: bytes) -> bool:
     """Whether the typed decoder alone finds every fault: it passes over unknown keys without a close look."""
-    return line.count(b"{") + line.count(b"[") <= _MAX_DEPTH and b"\\ud" not in line and b"\\uD" not in line
+    # One byte is found ten times as fast as three, and most lines have no backslash.
+    whole_text = b"\\" not in line or (b"\\ud" not in line and b"\\uD" not in line)
+    return whole_text and line.count(b"{") + line.count(b"[") <= _MAX_DEPTH
 
 
 def check(line: bytes, kind: type[Record], where: str) -> Record:

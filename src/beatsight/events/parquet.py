@@ -8,8 +8,9 @@ becomes unknown keys.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,9 @@ def _values(name: str, column: pa.Array, ours: bool) -> list[Any]:
         return [
             None
             if item is None
-            else {label: score for label, score in (item if isinstance(item, list) else item.items())}
+            else dict(item)
+            if isinstance(item, list)
+            else {label: score for label, score in item.items() if score is not None}
             for item in column.to_pylist()
         ]
     if pa.types.is_struct(column.type):
@@ -169,37 +172,22 @@ def _values(name: str, column: pa.Array, ours: bool) -> list[Any]:
     return column.to_pylist()
 
 
-def _refuse_not_finite(name: str, column: pa.Array, path: str, first_row: int) -> None:
-    """JSON has no word for NaN and infinity, so they are found while they are still numbers."""
+def _all_finite(column: pa.Array) -> bool:
+    """Whether no number in a column, however deep, is NaN or infinite."""
     if pa.types.is_floating(column.type):
-        wrong = pc.fill_null(pc.invert(pc.is_finite(column)), False)
-        if pc.any(wrong).as_py():
-            index = pc.index(wrong, True).as_py()
-            raise InputError(
-                f"{path}:row {first_row + index}: {name}: is {column[index].as_py()}, not a finite number"
-            )
-    elif pa.types.is_struct(column.type):
-        for field, part in zip(column.type, column.flatten(), strict=True):
-            _refuse_not_finite(f"{name}.{field.name}", part, path, first_row)
-    elif pa.types.is_list(column.type) or pa.types.is_map(column.type):
-        inner = column.items if pa.types.is_map(column.type) else column.flatten()
-        parents = pc.list_parent_indices(column) if pa.types.is_list(column.type) else None
-        wrong_row = _row_of_not_finite(inner, parents)
-        if wrong_row is not None:
-            raise InputError(f"{path}:row {first_row + wrong_row}: {name}: holds a number that is not finite")
+        return pc.all(pc.fill_null(pc.is_finite(column), True)).as_py() is not False
+    if pa.types.is_struct(column.type):
+        return all(_all_finite(part) for part in column.flatten())
+    if pa.types.is_map(column.type):
+        return _all_finite(column.items)
+    return not pa.types.is_list(column.type) or _all_finite(column.flatten())
 
 
-def _row_of_not_finite(inner: pa.Array, parents: pa.Array | None) -> int | None:
-    """The row of the list that holds the first NaN or infinity, 0 where that is not known."""
-    if pa.types.is_struct(inner.type):
-        found = (_row_of_not_finite(part, parents) for part in inner.flatten())
-        return min((row for row in found if row is not None), default=None)
-    if not pa.types.is_floating(inner.type):
-        return None
-    wrong = pc.fill_null(pc.invert(pc.is_finite(inner)), False)
-    if not pc.any(wrong).as_py():
-        return None
-    return parents[pc.index(wrong, True).as_py()].as_py() if parents is not None else 0
+def _parsed(value: Any) -> Any:
+    """What stands for a value that Python's own JSON writer does not know: spliced text, parsed."""
+    if isinstance(value, msgspec.Raw):
+        return msgspec.json.decode(value)
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 def is_ours(meta: pa.Schema) -> bool:
@@ -222,7 +210,9 @@ def open_parquet(path: str | os.PathLike[str]) -> pq.ParquetFile:
 
 
 def group_lines(file: pq.ParquetFile, group: int, path: str, first_row: int) -> list[bytes]:
-    """The rows of one row group as lines of JSON, not yet checked but for NaN and infinity.
+    """The rows of one row group as lines of JSON, not yet checked.
+
+    NaN and infinity, for which JSON has no word, become the words that Python writes, which no check lets through.
 
     Args:
         file: opened with :func:`open_parquet`.
@@ -231,7 +221,7 @@ def group_lines(file: pq.ParquetFile, group: int, path: str, first_row: int) -> 
         first_row: number of the group's first row in the file, from 1.
 
     Raises:
-        InputError: the group is damaged, or holds a number that is not finite.
+        InputError: the group is damaged, or holds what JSON cannot.
     """
     try:
         table = file.read_row_group(group).combine_chunks()
@@ -241,8 +231,9 @@ def group_lines(file: pq.ParquetFile, group: int, path: str, first_row: int) -> 
     for name in table.column_names:
         chunks = table.column(name).chunks
         columns[name] = chunks[0] if chunks else pa.array([], table.schema.field(name).type)
-        _refuse_not_finite(name, columns[name], path, first_row)
-    encode = msgspec.json.Encoder().encode
+    encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+    if not all(map(_all_finite, columns.values())):
+        encode = lambda row: json.dumps(row, ensure_ascii=False, default=_parsed).encode()  # noqa: E731
     try:
         return [encode(row) for row in _objects(columns, len(table), is_ours(file.schema_arrow))]
     except (msgspec.DecodeError, TypeError, UnicodeError) as error:

@@ -15,8 +15,8 @@ import msgspec
 import pyarrow as pa
 from msgspec import inspect
 
-from beatsight.errors import InputError, UsageError
-from beatsight.events import Event
+from beatsight.errors import InputError
+from beatsight.events import Event, Prediction
 from beatsight.events.lines import KNOWN_KEYS
 from beatsight.events.parquet import ANY_KEYS, EXTRA, is_ours, open_parquet, schema, struct_type
 from beatsight.events.records import Component
@@ -70,6 +70,15 @@ def _typed(path: Path, at: str, name: str, there: dict[str, pa.DataType], wanted
     if not _fits(there[name], wanted):
         raise InputError(f"{path}: column {at.lstrip('.')}{name} holds {there[name]}, expected {sql}")
     return f"CAST({at + column(name) if at else column(name)} AS {sql})"
+
+
+def _scores_of_struct(kind: pa.StructType) -> str:
+    """SQL of a struct of scores, one field a label, as a map of those that are there."""
+    pairs = ", ".join(
+        f"struct_pack(k := '{quoted(field.name)}', v := CAST(scores.{column(field.name)} AS DOUBLE))"
+        for field in kind
+    )
+    return f"map_from_entries(list_filter([{pairs}], lambda e: e.v IS NOT NULL))"
 
 
 def _limits(kind: inspect.Type, value: str) -> Iterator[tuple[str, str]]:
@@ -156,6 +165,22 @@ def _checks(
             yield bad, name, why
     if kind is Event:
         yield from _component_checks(path, there, parts)
+    if kind is Prediction:
+        yield from _score_checks(path, there)
+
+
+def _score_checks(path: Path, there: dict[str, pa.DataType]) -> Iterator[tuple[str, str, str]]:
+    if "scores" not in there:
+        raise InputError(f"{path}: has no column scores")
+    yield "scores IS NULL", "scores", _MISSING
+    if pa.types.is_struct(there["scores"]):
+        # One field a label; a label without a score is not there.
+        values = [f"scores.{column(field.name)}" for field in there["scores"]]
+        bad = " OR ".join(f"coalesce(NOT ({value} BETWEEN 0 AND 1), false)" for value in values)
+    else:
+        bad = "list_bool_or(list_transform(map_values(scores), lambda v: coalesce(NOT (v BETWEEN 0 AND 1), true)))"
+    if bad:
+        yield bad, "scores", "holds a score that is not between 0 and 1"
 
 
 def _component_checks(
@@ -215,10 +240,8 @@ def parquet_select(
         if name in ANY_KEYS or name not in KNOWN_KEYS[kind]:
             known = name in KNOWN_KEYS[kind]
             sql = f"CAST({column(name)} AS VARCHAR)" if known and ours else _unknown_key(name, there, ours)
-        elif pa.types.is_struct(types.field(name).type) or name == "components":
-            raise UsageError(f"{name}: is no single value, so it cannot be used here")
         elif name == "scores" and name in there and pa.types.is_struct(there[name]):
-            sql = "map_from_entries(list_filter(CAST(json_each(scores) AS STRUCT(k VARCHAR, v DOUBLE)[]), lambda e: e.v IS NOT NULL))"
+            sql = _scores_of_struct(there[name])
         else:
             sql = _typed(path, "", name, there, types.field(name).type)
         selected.append(f"{sql} AS {column(name)}")

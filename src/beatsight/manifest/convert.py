@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from beatsight.errors import InputError
 from beatsight.events.files import PARQUET
 from beatsight.manifest.blocks import Block, Rows
 from beatsight.manifest.rewrite import Progress, rewrite
@@ -42,9 +41,3 @@ def convert(
     for _, rows, _ in rewrite([events], output, f"{__name__}:checked_lines", progress=progress):
         count += rows
     return count
-
-
-def refuse_empty(count: int, *paths: str | os.PathLike[str]) -> None:
-    """Raise the error of a manifest without events."""
-    if not count:
-        raise InputError(f"{', '.join(str(path) for path in paths)}: holds no events")

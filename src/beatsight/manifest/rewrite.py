@@ -12,7 +12,7 @@ import importlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,7 +38,7 @@ _GZIP_LEVEL = 6
 class LineTask(Protocol):
     """Turns a block's lines into other lines, and says what it did (plain values).
 
-    ``params["suffix"]`` is that of the output.
+    ``params["suffix"]`` is that of the output, empty when nothing is written.
     """
 
     def __call__(
@@ -57,12 +57,15 @@ def check_format(path: str | os.PathLike[str]) -> None:
         raise UsageError(f"{path}: its name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
 
 
-def rewrite_block(rows: Rows, block: Block, params: Mapping[str, Any]) -> tuple[bytes, Any]:
-    """Task: run the line task that ``params`` names, and pack its lines for the output's format."""
+def rewrite_block(rows: Rows, block: Block, params: Mapping[str, Any]) -> tuple[int, Any, bytes]:
+    """Task: run the line task that ``params`` names, and pack its lines for the output's format.
+
+    Without a suffix there is no output, and nothing is packed. The number of rows comes first.
+    """
     module, _, name = params["task"].partition(":")
     task = getattr(importlib.import_module(module), name)
     lines, result = task(rows, block, params["params"] | {"suffix": params["suffix"]})
-    return pack(lines, params["suffix"]), result
+    return len(rows.lines), result, pack(lines, params["suffix"]) if params["suffix"] else b""
 
 
 def pack(lines: Sequence[bytes] | Sequence[Event], suffix: str) -> bytes:
@@ -168,37 +171,39 @@ def rewrite(
         For every block: the block, the task's result, the number of lines before it in its file.
 
     Raises:
-        InputError: an input is faulty, or the output cannot be written.
+        InputError: an input is faulty, there are no rows at all, or the output cannot be written.
         UsageError: the output's suffix is unknown.
     """
     blocks: Iterable[Block] = file_blocks(inputs)
     if extra is not None:
         blocks = (msgspec.structs.replace(block, extra=extra(block)) for block in blocks)
     total = sum(Path(path).stat().st_size for path in inputs if Path(path).is_file())
-    done = 0
-    wrapped = {"task": task, "params": dict(params or {}), "suffix": ".jsonl"}
-    if output is None:
-        results: Any = run_blocks(f"{__name__}:look_at_block", blocks, wrapped)
-        for block, result, before in results:
+    done = count = 0
+    with ExitStack() as stack:
+        write, suffix = None, ""
+        if output is not None:
+            check_format(output)
+            out, suffix = stack.enter_context(_opened(output))
+            write = out.write
+        wrapped = {"task": task, "params": dict(params or {}), "suffix": suffix}
+        for block, (rows, result, piece), before in run_blocks(
+            f"{__name__}:rewrite_block", blocks, wrapped
+        ):
+            if write is not None:
+                write(piece)
+            count += rows
             done += block.size
             if progress:
                 progress(min(done, total), total)
             yield block, result, before
-        return
-    check_format(output)
-    with _opened(output) as (out, suffix):
-        wrapped["suffix"] = suffix
-        for block, (piece, result), before in run_blocks(f"{__name__}:rewrite_block", blocks, wrapped):
-            out.write(piece)
-            done += block.size
-            if progress:
-                progress(min(done, total), total)
-            yield block, result, before
+        refuse_empty(count, *inputs)
 
 
-def look_at_block(rows: Rows, block: Block, params: Mapping[str, Any]) -> Any:
-    """Task: what the line task says of the block, its lines left out."""
-    module, _, name = params["task"].partition(":")
-    return getattr(importlib.import_module(module), name)(rows, block, params["params"])[1]
+def refuse_empty(count: int, *paths: str | os.PathLike[str]) -> None:
+    """Raise the error of manifests without events, where ``count`` is 0.
 
-
+    Raises:
+        InputError: ``file: holds no events``.
+    """
+    if not count:
+        raise InputError(f"{', '.join(str(path) for path in paths)}: holds no events")

@@ -8,7 +8,7 @@ from beatsight.manifest.blocks import Rows
 from beatsight.manifest.pool import RowFault
 
 
-def _refuse_bad_text(rows: Rows) -> None:
+def refuse_bad_text(rows: Rows) -> None:
     """Unknown keys are passed over unread, so broken UTF-8 in them is looked for here."""
     for line, number in zip(rows.lines, rows.numbers, strict=True):
         if not line.isascii():
@@ -29,7 +29,7 @@ def records(rows: Rows, kind: type[Record] = Event, *, whole: bool = False) -> l
     Raises:
         RowFault: the first faulty line.
     """
-    _refuse_bad_text(rows)
+    refuse_bad_text(rows)
     read = decode if whole else check
     found: list[Record] = []
     try:

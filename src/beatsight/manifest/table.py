@@ -20,10 +20,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beatsight.errors import BeatSightError, InputError
-from beatsight.events import Event, Prediction
+from beatsight.errors import BeatSightError, InputError, UsageError, UsageError
+from beatsight.events import Event, Prediction, decode
 from beatsight.events.lines import KNOWN_KEYS
-from beatsight.events.parquet import EXTRA, components_array, schema, struct_type
+from beatsight.events.parquet import ANY_KEYS, EXTRA, components_array, schema, struct_type
 from beatsight.events.records import Component
 from beatsight.manifest.blocks import Block, Rows, bases, file_blocks, is_parquet
 from beatsight.manifest.columns import column, parquet_select, quoted
@@ -37,6 +37,15 @@ Progress = Callable[[int, int], None]
 MEMORY_LIMIT = "250MB"
 _KINDS: dict[str, type] = {"events": Event, "predictions": Prediction}
 ALL_COMPONENT_KEYS = (*(field.name for field in struct_type(Component)),)
+# Decodes an event whose components have known keys only, their values unread, and fails on any other.
+_KnownComponent = msgspec.defstruct(
+    "_KnownComponent",
+    [(name, msgspec.Raw, msgspec.Raw()) for name in ALL_COMPONENT_KEYS if name != EXTRA],
+    forbid_unknown_fields=True,
+)
+_KNOWN_PARTS: Any = msgspec.json.Decoder(
+    msgspec.defstruct("_KnownParts", [("components", list[_KnownComponent])])  # type: ignore[valid-type]
+)
 
 
 @dataclass
@@ -107,6 +116,18 @@ def work_folder() -> Iterator[Path]:
         yield Path(name)
 
 
+def refuse_input_as_output(
+    inputs: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str] | None
+) -> None:
+    """Keep a report from taking the place of the manifest that it is about.
+
+    Raises:
+        UsageError: the output is one of the inputs.
+    """
+    if output is not None and os.path.realpath(output) in map(os.path.realpath, inputs):
+        raise UsageError(f"{output}: is the manifest itself, which the report would replace")
+
+
 def connect(folder: Path) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection that spills into ``folder`` and reaches for nothing outside."""
     db = duckdb.connect(":memory:")
@@ -123,13 +144,15 @@ def write_columns(rows: Rows, block: Block, params: Mapping[str, Any]) -> int:
     kind = _KINDS[params["kind"]]
     fields, parts = params["fields"], params["components"]
     unknown = [name for name in fields if name not in KNOWN_KEYS[kind]]
-    found = records(rows, kind, whole=bool(unknown) or EXTRA in parts)
+    found = records(rows, kind, whole=bool(unknown))
+    if EXTRA in parts and not unknown:
+        _complete_components(found, rows)
     columns: dict[str, pa.Array] = {"block": pa.array([block.number] * len(found), pa.int32())}
     columns["place"] = pa.array(range(len(found)), pa.int32())
     types = schema(kind)
     for name in fields:
-        if name in unknown:
-            values = [record.extra.get(name) for record in found]
+        if name in unknown or name in ANY_KEYS:
+            values = [record.extra.get(name) if name in unknown else getattr(record, name) for record in found]
             columns[name] = pa.array([_text(value) for value in values], pa.string())
         elif name == "scores":
             columns[name] = pa.array([list(record.scores.items()) for record in found], types.field(name).type)
@@ -143,8 +166,17 @@ def write_columns(rows: Rows, block: Block, params: Mapping[str, Any]) -> int:
     return len(found)
 
 
+def _complete_components(found: list[Any], rows: Rows) -> None:
+    """Read the few lines anew whose components have unknown keys; to read all of them whole takes twice as long."""
+    for index, line in enumerate(rows.lines):
+        try:
+            _KNOWN_PARTS.decode(line)
+        except (msgspec.MsgspecError, UnicodeError):
+            found[index] = decode(line, Event, "")
+
+
 def _text(value: Any) -> str | None:
-    """An unknown key's value as text that is equal where the values are equal."""
+    """A free value as text that is equal where the values are equal."""
     return None if value is None else msgspec.json.encode(value, order="deterministic").decode()
 
 
@@ -169,8 +201,14 @@ def open_table(
 
     Raises:
         InputError: a file cannot be read, or a row is faulty (``file:line: field: why``).
+        UsageError: a field that is no single value.
     """
     fields = list(dict.fromkeys(fields))
+    for name in fields:
+        if name == "components" or name in KNOWN_KEYS[_KINDS[kind]] and pa.types.is_struct(
+            schema(_KINDS[kind]).field(name).type
+        ):
+            raise UsageError(f"{name}: is no single value, so it cannot be used here")
     parts = [name for name in ALL_COMPONENT_KEYS if name in components]
     paths = [Path(path) for path in paths]
     with work_folder() as folder, connect(folder) as db:

@@ -16,7 +16,7 @@ from beatsight.taxonomy.labels import (
     is_known,
     resolve,
 )
-from beatsight.taxonomy.midi import NOTE_MAPS, from_note, to_note
+from beatsight.taxonomy.midi import NOTE_MAPS, from_note, note_map, pedal_openness, to_note
 from beatsight.taxonomy.techniques import Technique, load_techniques, resolve_technique, technique_families
 
 __all__ = [
@@ -37,6 +37,8 @@ __all__ = [
     "is_hihat",
     "is_known",
     "load_techniques",
+    "note_map",
+    "pedal_openness",
     "resolve",
     "resolve_technique",
     "technique_families",

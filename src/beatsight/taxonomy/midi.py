@@ -1,4 +1,4 @@
-"""General MIDI percussion notes to labels and back (GM level 1 key map), with Roland's e-kit notes.
+"""General MIDI percussion notes to labels and back (GM level 1 key map), with the keys of some e-kits.
 
 Reading accepts more than writing produces: every percussion key has a label, so that nothing a file holds
 is lost. Writing folds labels GM has no key for onto their nearest key (``rimshot`` is written as 40 and reads
@@ -22,11 +22,20 @@ _GENERAL = {
 _OTHER_PERCUSSION = [note for note in range(27, 88) if note not in _GENERAL]
 
 # Where a device means something else by a key than General MIDI does. Roland: TD-series factory
-# assignment, as listed with the Groove MIDI dataset (52 and 55 are crash edges, 40 the snare's rim).
+# assignment, as listed with the Groove MIDI dataset (52 and 55 are crash edges, 40 the snare's rim). Alesis:
+# Nitro drum module user guide 1.2, table of pad notes (39 is the rim of the fourth tom).
 _DEVICE_NOTES = {
     "gm": {},
     "roland": {40: "rimshot", 52: "crash2", 55: "crash", 59: "ride_edge"},
-}
+    "alesis_nitro": {
+        21: "hihat_foot_splash", 23: "hihat_half", 39: "tom_low", 40: "rimshot",
+    },
+}  # fmt: skip
+
+# Values of controller 4 with the hi-hat open and closed, where they are known. Roland: a TD-11 (Groove MIDI)
+# and a VQD106 send 90 for a closed pedal and less as it rises; in Groove MIDI the median of strikes on the
+# closed keys 42 and 22 is 90, on the open edge 26 it is 34. The other devices' maps state no such values.
+_PEDAL_OPEN_CLOSED = {"roland": (0, 90)}
 
 NOTE_MAPS: dict[str, dict[int, str]] = {
     device: {**dict.fromkeys(_OTHER_PERCUSSION, "aux_percussion"), **_GENERAL, **changes}
@@ -47,14 +56,35 @@ def from_note(note: int, device: str = "gm") -> str | None:
 
     Args:
         note: MIDI key, 0..127.
-        device: ``gm`` or ``roland``.
+        device: ``gm``, ``roland`` or ``alesis_nitro``.
 
     >>> from_note(38), from_note(22), from_note(40, "roland"), from_note(3)
     ('snare', 'hihat_closed', 'rimshot', None)
     """
+    return note_map(device).get(note)
+
+
+def note_map(device: str) -> dict[int, str]:
+    """All keys of a device that have a label.
+
+    Raises:
+        InputError: the device is unknown; the known ones are listed.
+    """
     if device not in NOTE_MAPS:
         raise InputError(f"unknown MIDI note map {device!r}; known: {', '.join(NOTE_MAPS)}")
-    return NOTE_MAPS[device].get(note)
+    return NOTE_MAPS[device]
+
+
+def pedal_openness(value: float, device: str) -> float | None:
+    """How open a hi-hat is, 0..1, by its controller 4 (0..127); None where the device is not known.
+
+    >>> pedal_openness(90, "roland"), pedal_openness(0, "roland"), pedal_openness(0, "gm")
+    (0.0, 1.0, None)
+    """
+    if device not in _PEDAL_OPEN_CLOSED:
+        return None
+    opened, closed = _PEDAL_OPEN_CLOSED[device]
+    return min(1.0, max(0.0, (value - closed) / (opened - closed)))
 
 
 def to_note(label: str) -> int:

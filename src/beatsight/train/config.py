@@ -26,6 +26,8 @@ class TrainConfig:
         seed: of weights, order and augmentation.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32`` or ``bf16``.
+        sampling_weights: file of sampling weights to draw moments by (:mod:`beatsight.dataset.sampling`);
+            empty: rare classes are drawn more often than their share.
         augment: what is done to training clips, or None for nothing.
     """
 
@@ -38,6 +40,7 @@ class TrainConfig:
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
+    sampling_weights: str = ""
     augment: AugmentConfig | None = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:

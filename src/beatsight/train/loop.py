@@ -24,9 +24,10 @@ from torch import Tensor, nn
 
 from beatsight.audio.features import FeatureConfig
 from beatsight.dataset.batches import Batches
+from beatsight.dataset.sampling import read_weights, row_weights
 from beatsight.dataset.store import Dataset
 from beatsight.errors import InputError
-from beatsight.files import write_bytes
+from beatsight.files import sha256_file, write_bytes
 from beatsight.metrics import multilabel_report
 from beatsight.models.checkpoint import Model, load_model, save_model
 from beatsight.models.classifier import ClassifierConfig, DrumClassifierCNN
@@ -66,6 +67,7 @@ class TrainResult:
 
 OnEpoch = Callable[[EpochResult], None]
 OnStep = Callable[[int, int], None]
+OnNote = Callable[[str], None]
 
 
 def train_classifier(
@@ -76,6 +78,7 @@ def train_classifier(
     features: FeatureConfig | None = None,
     on_epoch: OnEpoch | None = None,
     on_step: OnStep | None = None,
+    on_note: OnNote | None = None,
 ) -> TrainResult:
     """Train the drum classifier on a dataset's ``train`` split, choosing the epoch by its ``val`` split.
 
@@ -86,9 +89,11 @@ def train_classifier(
         features: settings of the clips.
         on_epoch: called after each epoch.
         on_step: called with (steps done, steps in all).
+        on_note: called, before the first epoch, with each remark on the data.
 
     Raises:
-        InputError: nothing to train on, or a loss that is not finite (the batch is named).
+        InputError: nothing to train on, sampling weights that do not fit, or a loss that is not finite (the
+            batch is named).
     """
     config, features, output = config or TrainConfig(), features or FeatureConfig(), Path(output)
     device = choose_device(config.device)
@@ -96,9 +101,15 @@ def train_classifier(
     network = DrumClassifierCNN(ClassifierConfig(classes=len(dataset.labels), dropout=config.dropout))
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = Model(network, features, dataset.labels)
-    batches = Batches(dataset, "train", features, augment=config.augment, device=device, seed=config.seed)
-    if not len(batches):
+    if not len(dataset.rows("train")):
         raise InputError(f"{dataset.root}: the training split is empty")
+    weights, sampling = _sampling(dataset, config)
+    batches = Batches(
+        dataset, "train", features, augment=config.augment, device=device, seed=config.seed, weights=weights
+    )
+    for remark in sampling.get("notes", []):
+        if on_note:
+            on_note(remark)
     validation = validation_batches(dataset, features, config, device)
 
     steps_per_epoch = max(1, round(len(batches) / config.batch_size))
@@ -143,10 +154,10 @@ def train_classifier(
         # By loss, not F1: it also hears the classes that validation lacks. Without a validation split there
         # is nothing to choose by, and the latest epoch is the best.
         reached = -result.val_loss if result.val_loss is not None else float(epoch)
-        model.training = _summary(dataset, config, history, best_epoch)
+        model.training = _summary(dataset, config, history, best_epoch, sampling)
         if reached > best_score:
             best_score, best_epoch = reached, epoch
-            model.training = _summary(dataset, config, history, best_epoch)
+            model.training = _summary(dataset, config, history, best_epoch, sampling)
             save_model(model, output / BEST_NAME)
         save_model(model, output / FINAL_NAME)
         if on_epoch:
@@ -155,6 +166,20 @@ def train_classifier(
             break
     best = load_model(output / BEST_NAME, device)
     return TrainResult(best, output / BEST_NAME, output / FINAL_NAME, history, best_epoch)
+
+
+def _sampling(dataset: Dataset, config: TrainConfig) -> tuple[np.ndarray | None, dict[str, Any]]:
+    """Row weights of the training split from the file of sampling weights, and what to record of it."""
+    if not config.sampling_weights:
+        return None, {}
+    file = read_weights(config.sampling_weights)
+    weights, notes = row_weights(dataset, dataset.rows("train"), file)
+    return weights, {
+        "group_field": file.parameters.group_field,
+        "sha256": sha256_file(config.sampling_weights),
+        "moments_drawn_from": int(np.count_nonzero(weights)),
+        "notes": notes,
+    }
 
 
 def classification_loss(
@@ -220,7 +245,11 @@ def _validate(
 
 
 def _summary(
-    dataset: Dataset, config: TrainConfig, history: list[EpochResult], best_epoch: int
+    dataset: Dataset,
+    config: TrainConfig,
+    history: list[EpochResult],
+    best_epoch: int,
+    sampling: dict[str, Any],
 ) -> dict[str, Any]:
     """What the checkpoint says of its run: plain values only."""
     return {
@@ -232,4 +261,5 @@ def _summary(
         "label_counts": dict(dataset.metadata.label_counts["train"]),
         "sessions": {name: len(members) for name, members in dataset.metadata.sessions.items()},
         "untrained_labels": list(dataset.metadata.untrained_labels),
+        "sampling": sampling,
     }

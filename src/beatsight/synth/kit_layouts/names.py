@@ -19,6 +19,8 @@ from typing import NamedTuple
 from beatsight.files import read_text
 from beatsight.taxonomy import is_known, resolve
 
+# The reason of a name that says nothing, as against one that says something else than a single hit.
+NO_DRUM = "its name holds no drum that the taxonomy knows"
 # The longest aliases of the taxonomy and of words.toml ("hihat closed tip").
 _MAX_WORDS = 3
 _WORD = re.compile(r"\d+|[^\W\d_]+")
@@ -138,4 +140,4 @@ def read_name(path: PurePosixPath, root_name: str = "") -> Named:
             return Named(None, f"names more than one drum: {', '.join(sorted(found))}", layer, variant)
         if found:
             return Named(found.pop(), "", layer, variant)
-    return Named(None, "its name holds no drum that the taxonomy knows", layer, variant)
+    return Named(None, NO_DRUM, layer, variant)
