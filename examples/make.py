@@ -9,7 +9,7 @@ from pathlib import Path
 
 from beatsight.audio.io import SAMPLE_RATE, save
 from beatsight.charts import Timing, audio_ref, build_chart, write_chart
-from beatsight.events import Event, write_records
+from beatsight.events import Component, Event, Prediction, write_records
 from beatsight.files import write_text
 from beatsight.synth.kit import make_kit
 from beatsight.synth.song import Song, make_song
@@ -32,6 +32,8 @@ def main() -> None:
         events += _events(song, name)
         _chart(song, name)
     write_records(HERE / "events.jsonl", events)
+    write_records(HERE / "predictions.jsonl", _predictions(events))
+    write_records(HERE / "ekit.jsonl", _ekit())
     groove = [event for event in events if event.audio_path == "groove.ogg"]
     rows = [(event.onset_time, "+".join(event.labels)) for event in groove]
     write_text(HERE / "labels.txt", "".join(f"{time:.6f}\t{time:.6f}\t{text}\n" for time, text in rows))
@@ -49,6 +51,50 @@ def _events(song: Song, name: str) -> list[Event]:
         event.audio_path, event.session_id = f"{name}.ogg", name
         event.sample_id = event.sample_id.replace(song.name, name)
     return song.events
+
+
+def _predictions(events: list[Event]) -> list[Prediction]:
+    """A model that finds every hit, and hears a crash that is not there at every fifth moment."""
+    predictions = []
+    for index, event in enumerate(events):
+        scores = {label: 0.9 for label in event.labels}
+        if index % 5 == 0:
+            scores.setdefault("crash", round(0.5 + 0.4 * index / len(events), 4))
+        predictions.append(
+            Prediction(
+                sample_id=event.sample_id,
+                session_id=event.session_id,
+                audio_path=event.audio_path,
+                onset_time=event.onset_time,
+                predicted_labels=sorted(scores),
+                scores=scores,
+            )
+        )
+    return predictions
+
+
+def _ekit() -> list[Event]:
+    """Hats of an e-kit, the pedal ever further open, on a device with a curve and on one without."""
+    events = []
+    for device, (vendor, model) in enumerate((("Roland", "TD-50"), ("Nobody", "Practice Pad 1"))):
+        for step in range(8):
+            raw = 18.0 * step
+            hat = Component(
+                label="hihat_open" if raw > 60 else "hihat_closed", velocity=0.6, openness_raw=raw
+            )
+            events.append(
+                Event(
+                    sample_id=f"ekit-{device}-{step}",
+                    session_id=f"ekit-{device}",
+                    onset_time=0.25 * step,
+                    components=[hat],
+                    tempo_bpm=120.0,
+                    meter="4/4",
+                    device_vendor=vendor,
+                    device_model=model,
+                )
+            )
+    return events
 
 
 def _chart(song: Song, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The difference of two manifests: planted changes, a plain-Python diff of odd rows, limits, errors, the command."""
+"""The difference of two manifests: planted changes, a plain-Python diff of odd rows, limits, errors."""
 
 from __future__ import annotations
 

@@ -56,7 +56,9 @@ class TestBlocks:
             found, before = [], 0
             for block in file_blocks([path.with_name(name)], size):
                 rows = read_block(block)
-                found += [(before + number, one) for number, one in zip(rows.numbers, rows.lines, strict=True)]
+                found += [
+                    (before + number, one) for number, one in zip(rows.numbers, rows.lines, strict=True)
+                ]
                 before += rows.count
             assert found == expected
 
@@ -72,7 +74,8 @@ class TestBlocks:
         assert [block.number for block in blocks] == list(range(6))
 
     @pytest.mark.parametrize(
-        ("name", "why"), [("none.jsonl", "cannot be read"), ("", "is a folder"), ("none.parquet", "cannot be read")]
+        ("name", "why"),
+        [("none.jsonl", "cannot be read"), ("", "is a folder"), ("none.parquet", "cannot be read")],
     )
     def test_what_is_no_file_is_named(self, tmp_path: Path, name: str, why: str) -> None:
         with pytest.raises(InputError, match=why):
@@ -124,7 +127,10 @@ class TestProcesses:
             [
                 (block.number, result, before)
                 for block, result, before in run_blocks(
-                    "beatsight.manifest.rewrite:rewrite_block", file_blocks([tmp_path / "in.jsonl"]), params, n
+                    "beatsight.manifest.rewrite:rewrite_block",
+                    file_blocks([tmp_path / "in.jsonl"]),
+                    params,
+                    n,
                 )
             ]
             for n in (1, 3)
@@ -201,7 +207,14 @@ def without_nulls(value: Any, depth: int = 0) -> Any:
     """Known keys that are null mean absent; inside free values a null is a value."""
     if isinstance(value, dict):
         free = {"pedal", "processing_chain", "qc", "metadata_ref"}
-        known = set(Event.__struct_fields__) | {"label", *ALL_COMPONENT_KEYS, "pre", "post", "LUFS_i", "peak_dbfs"}
+        known = set(Event.__struct_fields__) | {
+            "label",
+            *ALL_COMPONENT_KEYS,
+            "pre",
+            "post",
+            "LUFS_i",
+            "peak_dbfs",
+        }
         return {
             key: item if key in free or key not in known else without_nulls(item)
             for key, item in value.items()
@@ -250,7 +263,10 @@ class TestTable:
             ({"session_id": None}, "session_id: is missing"),
             ({"components": []}, "components: is empty, and negative_example is not true"),
             ({"components": [{"label": None}]}, r"components\[\]\.label: is missing"),
-            ({"components": [{"label": "kick", "velocity": 1.5}]}, r"components\[\]\.velocity: Expected float"),
+            (
+                {"components": [{"label": "kick", "velocity": 1.5}]},
+                r"components\[\]\.velocity: Expected float",
+            ),
             ({"meter": "7"}, "meter: is not a meter"),
         ],
     )
@@ -274,7 +290,9 @@ class TestTable:
 
         row = EVENT | {"onset_time": 2, "mine": {"b": 1}, "qc": "fine"}
         pq.write_table(pa.Table.from_pylist([row]), tmp_path / "x.parquet")
-        with open_table([tmp_path / "x.parquet"], ["onset_time", "mine", "qc", "tags"], ("label", "openness")) as table:
+        with open_table(
+            [tmp_path / "x.parquet"], ["onset_time", "mine", "qc", "tags"], ("label", "openness")
+        ) as table:
             assert table.all("SELECT onset_time, mine, qc, tags, components FROM rows") == [
                 (2.0, '{"b":1}', '"fine"', None, [{"label": "kick", "openness": None}])
             ]

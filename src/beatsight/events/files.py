@@ -7,12 +7,12 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from beatsight.errors import InputError
 from beatsight.events.lines import decode, encode
 from beatsight.events.records import Event, Prediction, Record
 from beatsight.files import DAMAGED, atomic_path, open_input, open_output
-
 
 PARQUET = ".parquet"
 
@@ -69,7 +69,8 @@ def write_records(path: str | os.PathLike[str], records: Iterable[Event | Predic
             stream = iter(records)
             first = next(stream, None)
             rest = stream if first is None else itertools.chain([first], stream)
-            return write_parquet(temporary, rest, type(first) if first is not None else Event)
+            kind: Any = type(first) if first is not None else Event
+            return write_parquet(temporary, rest, kind)
         count = 0
         with open_output(temporary) as out:
             for record in records:

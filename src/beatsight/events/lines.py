@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -177,12 +178,17 @@ def line_faults(line: bytes, kind: type[Record]) -> list[tuple[str, str]]:
     return found or [("", first)]
 
 
+@lru_cache
+def _fields(kind: type) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(kind)
+
+
 def _struct_faults(raw: Any, kind: type, at: str) -> Iterator[tuple[str, str]]:
     """Faults of one object field by field, so that one does not hide the next."""
     if not isinstance(raw, dict):
         yield at, f"Expected object, got {_json_type(raw)}"
         return
-    for field in msgspec.structs.fields(kind):
+    for field in _fields(kind):
         if field.name == "extra":
             continue
         name = f"{at}.{field.name}" if at else field.name
@@ -200,10 +206,8 @@ def _struct_faults(raw: Any, kind: type, at: str) -> Iterator[tuple[str, str]]:
                 msgspec.convert(value, field.type)
             except msgspec.ValidationError as error:
                 inner, colon, why = _explain(error).partition(": ")
-                yield (f"{name}{inner if inner.startswith('[') else '.' + inner}", why) if colon else (
-                    name,
-                    inner,
-                )
+                deeper = inner if inner.startswith("[") else f".{inner}"
+                yield ((f"{name}{deeper}", why) if colon else (name, inner))
 
 
 def _json_type(value: Any) -> str:

@@ -1,8 +1,8 @@
 """Records as rows of a Parquet file, without loss: JSON lines -> Parquet -> the same records.
 
 One column a known key, absent values null. Keys that may hold anything (``qc``, ``pedal`` …) and the unknown
-keys (column ``extra``, at every level) are JSON text. The file's metadata says ``beatsight`` = ``events/1`` or
-``predictions/1``; a Parquet file from elsewhere is read by its column names, and what it has beyond them
+keys (column ``extra``, at every level) are JSON text. The file's metadata says ``beatsight`` = ``events/1``
+or ``predictions/1``; a Parquet file from elsewhere is read by its column names, and what it has beyond them
 becomes unknown keys.
 """
 
@@ -165,7 +165,7 @@ def _values(name: str, column: pa.Array, ours: bool) -> list[Any]:
     if pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type):
         items = _values("", column.flatten(), ours)
         ends = pc.cumulative_sum(pc.fill_null(pc.list_value_length(column), 0)).to_pylist()
-        lists = [items[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        lists: list[Any] = [items[start:end] for start, end in zip([0, *ends], ends, strict=False)]
         if column.null_count:
             lists = [one if there else None for one, there in zip(lists, column.is_valid(), strict=True)]
         return lists
@@ -212,7 +212,8 @@ def open_parquet(path: str | os.PathLike[str]) -> pq.ParquetFile:
 def group_lines(file: pq.ParquetFile, group: int, path: str, first_row: int) -> list[bytes]:
     """The rows of one row group as lines of JSON, not yet checked.
 
-    NaN and infinity, for which JSON has no word, become the words that Python writes, which no check lets through.
+    NaN and infinity, for which JSON has no word, become the words that Python writes, which no check lets
+    through.
 
     Args:
         file: opened with :func:`open_parquet`.
@@ -253,7 +254,7 @@ def read_parquet(path: Path, kind: type[Record]) -> Iterator[Record]:
 
 
 def write_parquet(path: Path, records: Iterable[Record], kind: type[Record]) -> int:
-    """Write records to ``path`` (not aside: use :func:`beatsight.files.atomic_path`); the count is returned."""
+    """Write records to ``path`` (not aside: see :func:`beatsight.files.atomic_path`); returns their count."""
     count = 0
     with pq.ParquetWriter(path, schema(kind), compression="zstd") as writer:
         batch: list[Record] = []

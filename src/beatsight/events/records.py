@@ -1,8 +1,8 @@
 """Event, Component and Prediction: one labelled drum moment, and what a model says of one.
 
-Conventions: times in seconds from the start of the audio file; velocity, openness and scores 0..1.
-Keys that this version does not know are kept in ``extra`` and written back; an explicit ``null`` means the same
-as an absent key and is not written back.
+Conventions: times in seconds from the start of the audio file; velocity, openness and scores 0..1. Keys that
+this version does not know are kept in ``extra`` and written back; an explicit ``null`` means the same as an
+absent key and is not written back.
 """
 
 from __future__ import annotations

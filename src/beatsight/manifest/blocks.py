@@ -1,8 +1,8 @@
 """A manifest cut into blocks of whole lines, so that several processes can read one file.
 
 Every input looks the same from here on: JSON lines. Plain files are cut by bytes and read where they are
-needed; compressed ones are unpacked by whoever asks for the blocks; a Parquet file's row groups are its blocks,
-each row turned into the line it stands for.
+needed; compressed ones are unpacked by whoever asks for the blocks; a Parquet file's row groups are its
+blocks, each row turned into the line it stands for.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -46,7 +47,8 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     extra: Any = None
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True)
+class Rows:
     """Lines of a block that are not blank, where they stand (from 1), and how many lines the block has."""
 
     lines: list[bytes]
@@ -57,6 +59,19 @@ class Rows(NamedTuple):
 def is_parquet(path: str | os.PathLike[str]) -> bool:
     """Whether a path ends in ``.parquet``."""
     return Path(path).suffix.lower() == PARQUET
+
+
+def refuse_pipes(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Raise, where the work reads its inputs twice, for what can be read only once.
+
+    Raises:
+        InputError: one of the paths is a pipe, a terminal or another device.
+    """
+    for path in paths:
+        if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+            raise InputError(
+                f"{path}: is a pipe or device, and this reads its input twice; save it to a file first"
+            )
 
 
 def file_blocks(paths: Iterable[str | os.PathLike[str]], block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
@@ -114,6 +129,7 @@ def _stream_blocks(path: Path, number: int, size: int, block_bytes: int) -> Iter
 def _parquet_blocks(path: Path, number: int) -> Iterator[Block]:
     from beatsight.events.parquet import open_parquet
 
+    refuse_pipes([path])  # the description of a Parquet file stands at its end
     with open_parquet(path) as file:
         groups = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
     before = 0

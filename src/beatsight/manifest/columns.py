@@ -1,7 +1,7 @@
 """Columns of a Parquet manifest as SQL: what to select, and what each value must satisfy.
 
-The limits are those of the typed records (:mod:`beatsight.events.records`), read from them, so that a Parquet row
-and a line of JSON are held to the same rules.
+The limits are those of the typed records (:mod:`beatsight.events.records`), read from them, so that a Parquet
+row and a line of JSON are held to the same rules.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
-import msgspec
 import pyarrow as pa
 from msgspec import inspect
 
@@ -22,11 +21,30 @@ from beatsight.events.parquet import ANY_KEYS, EXTRA, is_ours, open_parquet, sch
 from beatsight.events.records import Component
 
 _MISSING = "is missing"
+# Letters of a path that DuckDB's patterns take for more, written so that they mean themselves.
+_AS_IT_STANDS = {"*": "[*]", "?": "[?]", "[": "[[]", "\\": "\\\\"}
 
 
 def quoted(path: os.PathLike[str] | str) -> str:
     """A path inside a SQL string."""
     return str(path).replace("'", "''")
+
+
+def scan(path: os.PathLike[str] | str, pattern: str = "", *, row_numbers: bool = False) -> str:
+    """SQL of the rows of a Parquet file, or of those files of a folder that a pattern names.
+
+    DuckDB takes ``*``, ``?`` and ``[`` in a path for a pattern, and a folder named ``kit_id=3`` for a column
+    of that name, in place of the file's own: neither is wanted of a path that a user gave.
+
+    >>> scan("/songs[1]/it's.parquet")
+    "read_parquet('/songs[[]1]/it''s.parquet', hive_partitioning = false)"
+    """
+    text = str(path)
+    if pattern or any(sign in text for sign in "*?["):
+        text = "".join(_AS_IT_STANDS.get(letter, letter) for letter in text)
+    options = ", file_row_number = true" if row_numbers else ""
+    name = quoted(f"{text}/{pattern}" if pattern else text)
+    return f"read_parquet('{name}', hive_partitioning = false{options})"
 
 
 def column(name: str) -> str:
@@ -99,6 +117,8 @@ def _limits(kind: inspect.Type, value: str) -> Iterator[tuple[str, str]]:
         if kind.pattern:
             pattern = kind.pattern.replace(r"\Z", "$")
             yield f"NOT regexp_matches({value}, '{pattern}')", 'is not a meter such as "7/8"'
+    elif isinstance(kind, inspect.ListType):
+        yield f"len(list_filter({value}, lambda e: e IS NULL)) > 0", "Expected str, got null"
     elif isinstance(kind, inspect.LiteralType):
         words = ", ".join(f"'{word}'" for word in kind.values)
         yield f"{value} NOT IN ({words})", "is none of " + words.replace("'", "")
@@ -143,13 +163,13 @@ def _components(path: Path, kind: pa.DataType, parts: Sequence[str], ours: bool)
         else:
             sql = _typed(path, "c.", field.name, there, field.type)
         fields.append(f"{column(field.name)} := {sql}")
-    return f'list_transform(components, lambda c: struct_pack({", ".join(fields)})) AS components'
+    return f"list_transform(components, lambda c: struct_pack({', '.join(fields)})) AS components"
 
 
 def _checks(
     path: Path, there: dict[str, pa.DataType], fields: Sequence[str], parts: Sequence[str], kind: type
 ) -> Iterator[tuple[str, str, str]]:
-    """(condition under which a row is faulty, field, reason) for the required keys and those that are used."""
+    """(condition under which a row is faulty, field, reason) for required keys and those that are used."""
     known, types = _fields(kind), schema(kind)
     for name, field in known.items():
         if name in ("components", "scores", EXTRA) or not (field.required or name in fields):
@@ -178,7 +198,8 @@ def _score_checks(path: Path, there: dict[str, pa.DataType]) -> Iterator[tuple[s
         values = [f"scores.{column(field.name)}" for field in there["scores"]]
         bad = " OR ".join(f"coalesce(NOT ({value} BETWEEN 0 AND 1), false)" for value in values)
     else:
-        bad = "list_bool_or(list_transform(map_values(scores), lambda v: coalesce(NOT (v BETWEEN 0 AND 1), true)))"
+        wrong = "lambda v: coalesce(NOT (v BETWEEN 0 AND 1), true)"
+        bad = f"list_bool_or(list_transform(map_values(scores), {wrong}))"
     if bad:
         yield bad, "scores", "holds a score that is not between 0 and 1"
 
@@ -206,9 +227,11 @@ def _component_checks(
         value = _typed(path, "c.", name, inner, struct_type(Component).field(name).type)
         tests = [(f"{value} IS NULL", _MISSING)] if field.required else []
         for bad, why in [*tests, *_limits(field.type, value)]:
-            yield f"list_bool_or(list_transform(components, lambda c: coalesce({bad}, false)))", (
-                f"components[].{name}"
-            ), why
+            yield (
+                f"list_bool_or(list_transform(components, lambda c: coalesce({bad}, false)))",
+                (f"components[].{name}"),
+                why,
+            )
 
 
 def parquet_select(
@@ -224,8 +247,8 @@ def parquet_select(
         kind: Event or Prediction.
 
     Returns:
-        The columns, the table to take them from (``file_row_number`` is the row within the file, from 0), and the
-        rows of each row group.
+        The columns, the table to take them from (``file_row_number`` is the row within the file, from 0), and
+        the rows of each row group.
 
     Raises:
         InputError: no Parquet file, a column of another type, or a faulty row (``file:row N: field: why``).
@@ -245,7 +268,7 @@ def parquet_select(
         else:
             sql = _typed(path, "", name, there, types.field(name).type)
         selected.append(f"{sql} AS {column(name)}")
-    source = f"read_parquet('{quoted(path)}', file_row_number = true)"
+    source = scan(path, row_numbers=True)
     checks = list(_checks(path, there, fields, parts, kind))
     if checks:
         tests = ", ".join(f"min(file_row_number) FILTER (WHERE {bad})" for bad, _, _ in checks)

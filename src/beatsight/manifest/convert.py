@@ -15,7 +15,7 @@ from beatsight.manifest.rows import records
 def checked_lines(rows: Rows, block: Block, params: Mapping[str, Any]) -> tuple[list[Any], int]:
     """Line task: the block as it is, every row checked; the number of rows."""
     if params["suffix"] == PARQUET:
-        return records(rows, whole=True), len(rows.lines)  # type: ignore[return-value]
+        return records(rows, whole=True), len(rows.lines)
     records(rows)
     return rows.lines, len(rows.lines)
 
@@ -25,8 +25,8 @@ def convert(
 ) -> int:
     """Write a manifest in the format of the output's suffix; the number of events is returned.
 
-    From JSON lines to JSON lines, every line stays as it is, byte for byte. Through Parquet and back, every value
-    stays (``1`` may come back as ``1.0``), explicit nulls go, and the known keys come first.
+    From JSON lines to JSON lines, every line stays as it is, byte for byte. Through Parquet and back, every
+    value stays (``1`` may come back as ``1.0``), explicit nulls go, and the known keys come first.
 
     Args:
         events: ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst`` or ``.parquet``.
@@ -34,7 +34,8 @@ def convert(
         progress: called with (bytes read, bytes in all).
 
     Raises:
-        InputError: a row is faulty (``file:line: field: why``), there is none, or the output cannot be written.
+        InputError: a row is faulty (``file:line: field: why``), there is none, or the output cannot be
+            written.
         UsageError: the output's suffix is unknown.
     """
     count = 0

@@ -1,9 +1,9 @@
 """Hi-hat openness from an e-kit's pedal values: each device's curve turns raw 0..127 into 0 closed .. 1 open.
 
-A curve is data (``calibration/openness_curves.json``, schema in docs/formats.md): piecewise linear between its
-breakpoints, constant outside them, plus an offset, clamped to 0..1. An event is touched when its device has a curve
-and one of its components has ``openness_raw``; it then names the curve, so that it can be done again from the raw
-values when the curve improves.
+A curve is data (``calibration/openness_curves.json``, schema in docs/formats.md): piecewise linear between
+its breakpoints, constant outside them, plus an offset, clamped to 0..1. An event is touched when its device
+has a curve and one of its components has ``openness_raw``; it then names the curve, so that it can be done
+again from the raw values when the curve improves.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,7 +96,7 @@ def load_curves(path: str | os.PathLike[str] | None = None) -> dict[tuple[str, s
     for vendor, models in content.vendors.items():
         for model, curve in models.items():
             raws = [point.raw for point in curve.breakpoints]
-            if any(a >= b for a, b in zip(raws, raws[1:], strict=False)):
+            if any(a >= b for a, b in pairwise(raws)):
                 raise InputError(f"{path}: {vendor} {model}: the raw values of the breakpoints must rise")
             if curves.setdefault(_device(vendor, model), curve) is not curve:
                 raise InputError(f"{path}: {vendor} {model} is listed twice")
@@ -108,9 +109,7 @@ def _device(vendor: str, model: str) -> tuple[str, str]:
 
 def openness_lines(rows: Rows, block: Block, params: Mapping[str, Any]) -> tuple[list[bytes], Any]:
     """Line task: apply the curves of ``params["curves"]`` (a list of vendor, model, curve)."""
-    curves = {
-        (vendor, model): msgspec.convert(curve, Curve) for vendor, model, curve in params["curves"]
-    }
+    curves = {(vendor, model): msgspec.convert(curve, Curve) for vendor, model, curve in params["curves"]}
     lines = list(rows.lines)
     updated: Counter[str] = Counter()
     components: Counter[str] = Counter()

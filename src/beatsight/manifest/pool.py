@@ -1,8 +1,9 @@
 """Blocks of a manifest worked on by several processes, results in order.
 
-A task is a function ``task(rows, block, params)`` of this package, named ``"module:function"``; parameters and
-results are plain values. Workers are programs of their own rather than forks: they hold nothing of the caller's
-memory, and a script that calls us needs no ``if __name__ == "__main__"``. A small file is worked on right here.
+A task is a function ``task(rows, block, params)`` of this package, named ``"module:function"``; parameters
+and results are plain values. Workers are programs of their own rather than forks: they hold nothing of the
+caller's memory, and a script that calls us needs no ``if __name__ == "__main__"``. A small file is worked on
+right here.
 """
 
 from __future__ import annotations
@@ -158,7 +159,12 @@ class _Workers:
                     stream.close()  # type: ignore[union-attr]
 
 
-def _place(block: Block, line: int, lines_before: int) -> str:
+def where(block: Block, line: int, lines_before: int) -> str:
+    """``file:line`` of a line of a block (from 1), or ``file:row N`` in a Parquet file.
+
+    >>> where(Block("a.jsonl", 3, 8192, 16384, 8192), 2, 40)
+    'a.jsonl:42'
+    """
     if is_parquet(block.path):
         return f"{block.path}:row {block.stop + line}"
     return f"{block.path}:{lines_before + line}"
@@ -185,8 +191,10 @@ def run_blocks(
     first = list(islice(stream, 2))
     blocks = chain(first, stream)
     workers = workers or min(cores(), _MOST_WORKERS)
-    answers = _here(task, blocks, params) if len(first) < 2 or workers < 2 else _there(
-        task, blocks, params, workers
+    answers = (
+        _here(task, blocks, params)
+        if len(first) < 2 or workers < 2
+        else _there(task, blocks, params, workers)
     )
     before: Counter[str] = Counter()
     with contextlib.closing(answers):
@@ -194,7 +202,7 @@ def run_blocks(
             lines_before = before[block.path]
             if answer.fault is not None:
                 line, why = answer.fault
-                raise InputError(f"{_place(block, line, lines_before)}: {why}")
+                raise InputError(f"{where(block, line, lines_before)}: {why}")
             if answer.error is not None:
                 kind, text = answer.error
                 raise _ERRORS.get(kind, BeatSightError)(text)

@@ -1,8 +1,9 @@
 """A manifest written anew, row by row, in any of the formats: what every operation that changes rows uses.
 
-A task turns the lines of a block into other lines; a line that it does not touch is written as it was, byte for
-byte. The output is written beside its final name and renamed, so that it may be one of the inputs and a run that
-is stopped leaves the old file. The same input gives the same bytes, whatever the number of processes.
+A task turns the lines of a block into other lines; a line that it does not touch is written as it was, byte
+for byte. The output is written beside its final name and renamed, so that it may be one of the inputs and a
+run that is stopped leaves the old file. The same input gives the same bytes, whatever the number of
+processes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from beatsight.events import Event, decode
 from beatsight.events.files import PARQUET
 from beatsight.events.parquet import schema, to_table
 from beatsight.files import atomic_path
-from beatsight.manifest.blocks import Block, Rows, file_blocks
+from beatsight.manifest.blocks import Block, Rows, file_blocks, refuse_pipes
 from beatsight.manifest.pool import run_blocks
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
@@ -41,9 +42,7 @@ class LineTask(Protocol):
     ``params["suffix"]`` is that of the output, empty when nothing is written.
     """
 
-    def __call__(
-        self, rows: Rows, block: Block, params: Mapping[str, Any]
-    ) -> tuple[list[bytes], Any]: ...
+    def __call__(self, rows: Rows, block: Block, params: Mapping[str, Any]) -> tuple[list[bytes], Any]: ...
 
 
 def check_format(path: str | os.PathLike[str]) -> None:
@@ -52,8 +51,9 @@ def check_format(path: str | os.PathLike[str]) -> None:
     Raises:
         UsageError: the suffix is none of :data:`SUFFIXES`.
     """
-    name = Path(path).name.lower()
-    if not name.endswith((*SUFFIXES, ".json", ".ndjson")):
+    name = Path(path).name
+    # Readers know compression by .gz and .zst in lower case only.
+    if not name.endswith((*SUFFIXES, ".json", ".ndjson")) and Path(path).suffix.lower() != PARQUET:
         raise UsageError(f"{path}: its name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
 
 
@@ -69,7 +69,7 @@ def rewrite_block(rows: Rows, block: Block, params: Mapping[str, Any]) -> tuple[
 
 
 def pack(lines: Sequence[bytes] | Sequence[Event], suffix: str) -> bytes:
-    """Lines as a piece of a file: pieces laid end to end (Parquet: tables in Arrow's stream format) are the file.
+    """Lines as a piece of a file: pieces laid end to end (Parquet: tables as Arrow streams) are the file.
 
     For Parquet, a task that has the events already may hand them over instead of their lines.
     """
@@ -80,7 +80,7 @@ def pack(lines: Sequence[bytes] | Sequence[Event], suffix: str) -> bytes:
         with pa.ipc.new_stream(out, table.schema) as stream:
             stream.write_table(table)
         return out.getvalue()
-    data = b"\n".join([*lines, b""])  # type: ignore[list-item]
+    data = b"\n".join([*lines, b""])
     if suffix == ".gz" and data:
         return gzip.compress(data, _GZIP_LEVEL, mtime=0)
     if suffix == ".zst" and data:
@@ -93,7 +93,9 @@ class _Output:
 
     def __init__(self, path: Path, suffix: str) -> None:
         self._suffix = suffix
-        self._parquet = pq.ParquetWriter(path, schema(Event), compression="zstd") if suffix == PARQUET else None
+        self._parquet = (
+            pq.ParquetWriter(path, schema(Event), compression="zstd") if suffix == PARQUET else None
+        )
         self._plain = None if self._parquet else path.open("wb")
         self._written = False
 
@@ -118,7 +120,7 @@ class _Output:
 
 @contextmanager
 def line_output(path: str | os.PathLike[str]) -> Iterator[Callable[[Sequence[bytes]], None]]:
-    """Yield a function that appends lines of events to a new file, in the format of its suffix, aside and renamed."""
+    """Yield a function that appends lines of events to a new file in the format of its suffix."""
     check_format(path)
     with _opened(path) as (output, suffix):
         yield lambda lines: output.write(pack(lines, suffix))
@@ -126,7 +128,7 @@ def line_output(path: str | os.PathLike[str]) -> Iterator[Callable[[Sequence[byt
 
 @contextmanager
 def output_pieces(path: str | os.PathLike[str]) -> Iterator[Callable[[bytes], None]]:
-    """Yield a function that appends what :func:`pack` made for the suffix to a new file, aside and renamed."""
+    """Yield a function that appends what :func:`pack` made for the suffix to a new file."""
     check_format(path)
     with _opened(path) as (output, _):
         yield output.write
@@ -164,7 +166,8 @@ def rewrite(
         output: where to; None looks without writing.
         task: ``"module:function"``, a :class:`LineTask`.
         params: handed to every call of the task.
-        extra: what the task shall find in ``block.extra``; called in order, just before a block is handed out.
+        extra: what the task shall find in ``block.extra``; called in order, just before a block is handed
+            out.
         progress: called with (bytes read, bytes in all).
 
     Yields:
@@ -176,6 +179,7 @@ def rewrite(
     """
     blocks: Iterable[Block] = file_blocks(inputs)
     if extra is not None:
+        refuse_pipes(inputs)  # what the caller knows of the blocks, it knows from an earlier reading
         blocks = (msgspec.structs.replace(block, extra=extra(block)) for block in blocks)
     total = sum(Path(path).stat().st_size for path in inputs if Path(path).is_file())
     done = count = 0
@@ -186,9 +190,7 @@ def rewrite(
             out, suffix = stack.enter_context(_opened(output))
             write = out.write
         wrapped = {"task": task, "params": dict(params or {}), "suffix": suffix}
-        for block, (rows, result, piece), before in run_blocks(
-            f"{__name__}:rewrite_block", blocks, wrapped
-        ):
+        for block, (rows, result, piece), before in run_blocks(f"{__name__}:rewrite_block", blocks, wrapped):
             if write is not None:
                 write(piece)
             count += rows
@@ -197,6 +199,21 @@ def rewrite(
                 progress(min(done, total), total)
             yield block, result, before
         refuse_empty(count, *inputs)
+
+
+def refuse_twice(paths: Sequence[str | os.PathLike[str]]) -> None:
+    """Raise the error of one file that is among the inputs twice, be it by another name.
+
+    Raises:
+        UsageError: ``file: is given twice``.
+    """
+    seen: dict[str, str] = {}
+    for path in paths:
+        real = os.path.realpath(path)
+        if real in seen:
+            also = "" if seen[real] == str(path) else f", first as {seen[real]}"
+            raise UsageError(f"{path}: is given twice{also}")
+        seen[real] = str(path)
 
 
 def refuse_empty(count: int, *paths: str | os.PathLike[str]) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from beatsight.errors import InputError
 from beatsight.events import Event, Record, check, decode
 from beatsight.manifest.blocks import Rows
@@ -38,3 +42,21 @@ def records(rows: Rows, kind: type[Record] = Event, *, whole: bool = False) -> l
     except InputError as error:
         raise RowFault(rows.numbers[len(found)], str(error).removeprefix(": ")) from None
     return found
+
+
+def fields_of(rows: Rows, place: int) -> dict[str, Any]:
+    """A row that :func:`records` has checked as a dictionary, with its unknown keys.
+
+    Args:
+        rows: lines of a block.
+        place: of the row among them, from 0.
+
+    Raises:
+        RowFault: an unknown key holds a number beyond all bounds, such as 1e400, which the check lets pass.
+    """
+    line, number = rows.lines[place], rows.numbers[place]
+    try:
+        return msgspec.json.decode(line)
+    except msgspec.MsgspecError as error:
+        records(Rows([line], [number], 1), whole=True)
+        raise RowFault(number, f"is not valid JSON: {error}") from None

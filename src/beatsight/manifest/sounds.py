@@ -65,7 +65,8 @@ def verify(
     """Check that a manifest's audio is there, unchanged, and as long as its rows say.
 
     Args:
-        events: a manifest of any format; hashes are compared where ``<events>.provenance.json`` lies beside it.
+        events: a manifest of any format; hashes are compared where ``<events>.provenance.json`` lies beside
+            it.
         audio_root: folder that audio paths start from; default: that of the manifest.
         deep: decode every file to its end and compare hashes, rather than read its header.
         progress: called with (files done, files in all).
@@ -86,8 +87,8 @@ def verify(
             for row in table.all(
                 """WITH named AS (
                     SELECT audio_path, count(*) AS events, min(row) + 1 AS first, max(onset_time) AS onset,
-                        arg_max(row, onset_time) + 1 AS last, max(sample_rate) AS rate, min(sample_rate) AS rate2,
-                        max(channels) AS channels, min(channels) AS channels2
+                        arg_max(row, onset_time) + 1 AS last, max(sample_rate) AS rate, min(sample_rate) AS
+                        rate2, max(channels) AS channels, min(channels) AS channels2
                     FROM rows WHERE audio_path IS NOT NULL GROUP BY audio_path)
                 SELECT audio_path, events, first, onset, last, rate, channels FROM named
                 UNION ALL

@@ -1,7 +1,7 @@
 """A manifest's sessions into train, val and test: no drummer, kit or room on two sides.
 
-The answer is ``split.json`` (schema in docs/formats.md), which ``dataset build`` and ``near-duplicates`` read; the
-rows themselves can be written apart as well. The rules: :mod:`beatsight.manifest.assign`.
+The answer is ``split.json`` (schema in docs/formats.md), which ``dataset build`` and ``near-duplicates``
+read; the rows themselves can be written apart as well. The rules: :mod:`beatsight.manifest.assign`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def _sessions(table: Table, shared: Sequence[str]) -> SessionTable:
         counts[index[session], column[canonical[label]]] += number
     pairs: list[tuple[int, str]] = []
     for key in shared:
-        known = table.all(f"SELECT DISTINCT session_id, {key} FROM rows WHERE {key} IS NOT NULL AND {key} <> ''")
+        known = table.all(
+            f"SELECT DISTINCT session_id, {key} FROM rows WHERE {key} IS NOT NULL AND {key} <> ''"
+        )
         pairs += [(index[session], f"{key}:{value}") for session, value in known]
     numbers = {value: number for number, value in enumerate(sorted({value for _, value in pairs}))}
     group = connected_groups(
@@ -195,7 +197,7 @@ def write_manifests(
     suffix: str = ".jsonl",
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Write the rows of each split to a file of its own, ``<folder>/<split><suffix>``; the rows written to each.
+    """Write the rows of each split to its own file, ``<folder>/<split><suffix>``; returns the rows of each.
 
     Rows of sessions that are left out go to ``left_out<suffix>``. All files appear together at the end.
 

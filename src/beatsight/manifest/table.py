@@ -1,8 +1,8 @@
 """A manifest as a DuckDB table: some columns of some files, every row checked, of any size.
 
-:func:`open_table` reads JSON lines with several processes into columns on disk, or looks straight into a Parquet
-file; either way the same SQL runs on the view ``rows``. DuckDB works within a fixed amount of memory and lays what
-does not fit into a folder that is removed at the end.
+:func:`open_table` reads JSON lines with several processes into columns on disk, or looks straight into a
+Parquet file; either way the same SQL runs on the view ``rows``. DuckDB works within a fixed amount of memory
+and lays what does not fit into a folder that is removed at the end.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beatsight.errors import BeatSightError, InputError, UsageError, UsageError
+from beatsight.errors import BeatSightError, InputError, UsageError
 from beatsight.events import Event, Prediction, decode
 from beatsight.events.lines import KNOWN_KEYS
 from beatsight.events.parquet import ANY_KEYS, EXTRA, components_array, schema, struct_type
 from beatsight.events.records import Component
 from beatsight.manifest.blocks import Block, Rows, bases, file_blocks, is_parquet
-from beatsight.manifest.columns import column, parquet_select, quoted
+from beatsight.manifest.columns import column, parquet_select, quoted, scan
 from beatsight.manifest.pool import run_blocks
 from beatsight.manifest.rows import records
 
@@ -53,11 +53,12 @@ class Table:
     """An opened manifest.
 
     Attributes:
-        db: the DuckDB connection; its view ``rows`` has ``row`` (BIGINT, from 0, in file order over all inputs),
-            ``file`` (INTEGER, index of the input) and the columns asked for.
+        db: the DuckDB connection; its view ``rows`` has ``row`` (BIGINT, from 0, in file order over all
+            inputs), ``file`` (INTEGER, index of the input) and the columns asked for.
         count: rows in all.
         file_counts: rows of each input.
-        block_bases: number of the first row of every block of :func:`file_blocks`, and the number of all rows.
+        block_bases: number of the first row of every block of :func:`file_blocks`, and the number of all
+            rows.
         folder: where to lay more temporary files.
     """
 
@@ -84,8 +85,10 @@ class Table:
     def batches(self, sql: str, rows_per_batch: int = 100_000) -> Iterator[pa.RecordBatch]:
         """An answer of any size in Arrow batches."""
         try:
-            # The relation has this method in DuckDB 1 and 2, the connection only in 1.
-            yield from self.db.sql(sql).fetch_record_batch(rows_per_batch)
+            relation = self.db.sql(sql)
+            # The name since DuckDB 1.4, and the one before.
+            reader = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
+            yield from reader(rows_per_batch)
         except (duckdb.Error, pa.ArrowException) as error:
             raise _explained(error, self.folder) from error
 
@@ -144,20 +147,23 @@ def write_columns(rows: Rows, block: Block, params: Mapping[str, Any]) -> int:
     kind = _KINDS[params["kind"]]
     fields, parts = params["fields"], params["components"]
     unknown = [name for name in fields if name not in KNOWN_KEYS[kind]]
-    found = records(rows, kind, whole=bool(unknown))
+    found: list[Any] = records(rows, kind, whole=bool(unknown))
     if EXTRA in parts and not unknown:
         _complete_components(found, rows)
     columns: dict[str, pa.Array] = {"block": pa.array([block.number] * len(found), pa.int32())}
     columns["place"] = pa.array(range(len(found)), pa.int32())
     types = schema(kind)
-    for name in fields:
+    for number, name in enumerate(fields):
+        at = f"c{number}"  # not the name: a key of a file may have any, also that of another column
         if name in unknown or name in ANY_KEYS:
-            values = [record.extra.get(name) if name in unknown else getattr(record, name) for record in found]
-            columns[name] = pa.array([_text(value) for value in values], pa.string())
+            values = [
+                record.extra.get(name) if name in unknown else getattr(record, name) for record in found
+            ]
+            columns[at] = pa.array([_text(value) for value in values], pa.string())
         elif name == "scores":
-            columns[name] = pa.array([list(record.scores.items()) for record in found], types.field(name).type)
+            columns[at] = pa.array([list(record.scores.items()) for record in found], types.field(name).type)
         else:
-            columns[name] = pa.array([getattr(record, name) for record in found], types.field(name).type)
+            columns[at] = pa.array([getattr(record, name) for record in found], types.field(name).type)
     if parts:
         columns["components"] = components_array([record.components for record in found], parts)
     pq.write_table(
@@ -167,7 +173,7 @@ def write_columns(rows: Rows, block: Block, params: Mapping[str, Any]) -> int:
 
 
 def _complete_components(found: list[Any], rows: Rows) -> None:
-    """Read the few lines anew whose components have unknown keys; to read all of them whole takes twice as long."""
+    """Read the few lines anew whose components have unknown keys; reading all of them whole takes long."""
     for index, line in enumerate(rows.lines):
         try:
             _KNOWN_PARTS.decode(line)
@@ -178,6 +184,17 @@ def _complete_components(found: list[Any], rows: Rows) -> None:
 def _text(value: Any) -> str | None:
     """A free value as text that is equal where the values are equal."""
     return None if value is None else msgspec.json.encode(value, order="deterministic").decode()
+
+
+def _refuse_clashes(fields: Sequence[str]) -> None:
+    """SQL does not tell names apart by case, and two names are the table's own."""
+    seen = {"row": "the table's own row number", "file": "the table's own file number"}
+    for name in fields:
+        if name.lower() in seen:
+            raise UsageError(
+                f"{name}: cannot be used here, its name is too like that of {seen[name.lower()]}"
+            )
+        seen[name.lower()] = name
 
 
 @contextmanager
@@ -194,8 +211,8 @@ def open_table(
     Args:
         paths: manifests, ``.jsonl``, ``.gz``, ``.zst`` or ``.parquet``, also mixed.
         fields: keys to have as columns; unknown keys come as JSON text.
-        components: keys of the components to have in the column ``components``, a list of structs in the order
-            of the format, ``extra`` last.
+        components: keys of the components to have in the column ``components``, a list of structs in the
+            order of the format, ``extra`` last.
         kind: ``events`` or ``predictions``.
         progress: called with (bytes read, bytes in all).
 
@@ -204,49 +221,51 @@ def open_table(
         UsageError: a field that is no single value.
     """
     fields = list(dict.fromkeys(fields))
+    known = schema(_KINDS[kind])
     for name in fields:
-        if name == "components" or name in KNOWN_KEYS[_KINDS[kind]] and pa.types.is_struct(
-            schema(_KINDS[kind]).field(name).type
-        ):
+        if name == "components" or (name in known.names and pa.types.is_struct(known.field(name).type)):
             raise UsageError(f"{name}: is no single value, so it cannot be used here")
+    _refuse_clashes(fields)
     parts = [name for name in ALL_COMPONENT_KEYS if name in components]
-    paths = [Path(path) for path in paths]
+    files = [Path(path) for path in paths]
+    total = sum(path.stat().st_size for path in files if path.is_file())
     with work_folder() as folder, connect(folder) as db:
         views: list[str] = []
-        counts, file_counts = [], []
-        total = sum(path.stat().st_size for path in paths if path.is_file())
+        counts: list[int] = []  # rows of every block
+        file_counts: list[int] = []
         done = 0
-        for index, path in enumerate(paths):
-            base = sum(counts)
+        for index, path in enumerate(files):
+            place = f"{sum(counts)} + {{}} AS row, {index} AS file"
             if is_parquet(path):
-                selected, source, groups = parquet_select(db, path, fields, parts, _KINDS[kind])
-                place = f"{base} + file_row_number AS row, {index} AS file"
-                views.append(f"SELECT {', '.join([place, *selected])} FROM {source}")
-                counts += groups
-                file_counts.append(sum(groups))
+                selected, source, mine = parquet_select(db, path, fields, parts, _KINDS[kind])
                 done += path.stat().st_size
-                continue
-            shards = folder / f"columns-{index}"
-            shards.mkdir()
-            params = {"kind": kind, "fields": fields, "components": parts, "folder": str(shards)}
-            mine: list[int] = []
-            for block, rows, _ in run_blocks(f"{__name__}:write_columns", file_blocks([path]), params):
-                mine.append(rows)
-                done += block.size
-                if progress:
-                    progress(min(done, total), total)
-            starts = bases(mine)
-            db.execute(f"CREATE TABLE blocks_{index} AS SELECT * FROM (VALUES {_values(starts)}) t(block, base)")
-            columns = ", ".join(f"s.{column(name)}" for name in [*fields, *(["components"] if parts else [])])
-            views.append(
-                f"SELECT {base} + b.base + s.place AS row, {index} AS file, {columns} "
-                f"FROM read_parquet('{quoted(shards)}/*.parquet') s JOIN blocks_{index} b USING (block)"
-            )
+                first = place.format("file_row_number")
+            else:
+                mine = []
+                shards = folder / f"columns-{index}"
+                for block, rows in _lines_to_columns(path, shards, fields, parts, kind):
+                    mine.append(rows)
+                    done += block.size
+                    if progress:
+                        progress(min(done, total), total)
+                values = ", ".join(f"({block}, {base})" for block, base in enumerate(bases(mine)))
+                db.execute(f"CREATE TABLE blocks_{index} AS FROM (VALUES {values}) t(block, base)")
+                selected = [f"s.c{number} AS {column(name)}" for number, name in enumerate(fields)]
+                selected += ["s.components"] if parts else []
+                source = f"{scan(shards, '*.parquet')} s JOIN blocks_{index} b USING (block)"
+                first = place.format("b.base + s.place")
+            views.append(f"SELECT {', '.join([first, *selected])} FROM {source}")
             counts += mine
-            file_counts.append(starts[-1])
+            file_counts.append(sum(mine))
         db.execute("CREATE VIEW rows AS " + " UNION ALL ".join(views))
         yield Table(db, sum(counts), tuple(file_counts), bases(counts), folder)
 
 
-def _values(starts: list[int]) -> str:
-    return ", ".join(f"({block}, {base})" for block, base in enumerate(starts))
+def _lines_to_columns(
+    path: Path, shards: Path, fields: Sequence[str], parts: Sequence[str], kind: str
+) -> Iterator[tuple[Block, int]]:
+    """Write a file's columns to a folder; every block with the number of its rows."""
+    shards.mkdir()
+    params = {"kind": kind, "fields": fields, "components": parts, "folder": str(shards)}
+    for block, rows, _ in run_blocks(f"{__name__}:write_columns", file_blocks([path]), params):
+        yield block, rows

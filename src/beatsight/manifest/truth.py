@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beatsight.errors import InputError
-from beatsight.events import Component, Event, Name, from_builtins
+from beatsight.events import Component, Event, Name, decode, from_builtins
 from beatsight.events.records import Seconds
 from beatsight.manifest.blocks import Block, Rows, file_blocks, is_parquet
 from beatsight.manifest.columns import parquet_select, quoted
@@ -41,13 +41,16 @@ def _explain(line: bytes) -> str:
     place = {"session_id": "?", "onset_time": 0.0}
     try:
         raw = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raw = None
+    try:
         if isinstance(raw, dict):
             raw = place | {key: value for key, value in raw.items() if value is not None or key not in place}
-        from_builtins(raw, Event, "")
+            from_builtins(raw, Event, "")
+        else:
+            decode(line, Event, "")
     except InputError as error:
         return str(error).removeprefix(": ")
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        return f"is not valid JSON: {error}"
     return "is no event"
 
 
@@ -79,13 +82,15 @@ def write_truth(rows: Rows, block: Block, params: Mapping[str, Any]) -> int:
 
 
 def open_truth(table: Table, path: Path, progress: Progress | None) -> int:
-    """View ``truth`` (pos, sample_id, session_id, onset_time, labels) beside the predictions; its number of rows."""
+    """View ``truth`` (pos, sample_id, session_id, onset_time, labels) beside the predictions; its number of
+    rows."""
     if is_parquet(path):
         fields = ["sample_id", "session_id", "onset_time"]
         selected, source, groups = parquet_select(table.db, path, fields, ["label"], Event)
         table.query(
             f"""CREATE VIEW truth AS
-            SELECT pos, sample_id, session_id, onset_time, list_transform(components, lambda c: c.label) AS labels
+            SELECT pos, sample_id, session_id, onset_time,
+                list_transform(components, lambda c: c.label) AS labels
             FROM (SELECT file_row_number AS pos, {", ".join(selected)} FROM {source})"""
         )
         return sum(groups)

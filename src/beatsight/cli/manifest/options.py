@@ -1,0 +1,36 @@
+"""Arguments and words that the manifest commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+Events = Annotated[
+    Path, typer.Argument(metavar="EVENTS", help="Manifest: .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
+]
+ManyEvents = Annotated[
+    list[Path],
+    typer.Argument(metavar="EVENTS...", help="Manifests: .jsonl, .jsonl.gz, .jsonl.zst, .parquet."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
+
+
+def number(value: float) -> str:
+    """A count with its thousands set apart.
+
+    >>> number(7391699)
+    '7 391 699'
+    """
+    return f"{value:,}".replace(",", " ")
+
+
+def printable(text: str) -> str:
+    """A name from a file, safe to put into a rich table: no markup, no control characters.
+
+    >>> printable("snare[bold]\\n")
+    'snare\\\\[bold]?'
+    """
+    return escape("".join(letter if letter.isprintable() else "?" for letter in text))
