@@ -27,6 +27,17 @@ _CHUNK_BYTES = 1 << 20
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
+def reason(error: OSError) -> str:
+    """Why a file cannot be read or written, in a few words and without its name.
+
+    Some libraries give an errno only, in a sentence of their own.
+
+    >>> reason(OSError(2, "Detail: [errno 2] open"))
+    'No such file or directory'
+    """
+    return os.strerror(error.errno) if error.errno else error.strerror or str(error)
+
+
 @contextmanager
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; rename it onto ``target`` when the block succeeds.
@@ -59,9 +70,11 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(final)
     except OSError as error:
         # An error about some other file, raised inside the block, must not look like one of this file.
-        about = {None, str(target), str(temporary), str(target.parent)}
-        other = "" if error.filename in about else f" ({error.filename})"
-        raise InputError(f"{target}: cannot be written: {error.strerror or error}{other}") from error
+        named = error.filename
+        # Before there is a temporary file, what cannot be made is that or a parent folder.
+        about = temporary is None or named in (None, str(target), str(temporary))
+        other = "" if about else f" ({named})"
+        raise InputError(f"{target}: cannot be written: {reason(error)}{other}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -152,6 +152,12 @@ def test_save_writes_ogg_whatever_the_case_of_its_suffix(tmp_path: Path) -> None
     assert probe(tmp_path / "a.OGG").format == "OGG"
 
 
+def test_minutes_of_ogg_are_written(tmp_path: Path) -> None:
+    # Given all at once, the encoder of libsndfile brought the whole process down.
+    save(tmp_path / "a.ogg", np.zeros(180 * 44_100, np.float32))
+    assert probe(tmp_path / "a.ogg").duration_s == pytest.approx(180.0)
+
+
 def test_save_to_an_unknown_format_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.xyz: cannot be written as audio"):
         save(tmp_path / "a.xyz", sound(10))

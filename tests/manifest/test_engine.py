@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from beatsight.errors import InputError, UsageError
 from beatsight.events import Event, decode, encode, read_records, to_builtins, write_records
 from beatsight.manifest import blocks as blocks_module
+from beatsight.manifest import pool as pool_module
 from beatsight.manifest.blocks import Rows, file_blocks, read_block
 from beatsight.manifest.convert import checked_lines, convert
 from beatsight.manifest.pool import run_blocks
@@ -33,6 +34,7 @@ def line(**changes: Any) -> str:
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> int:
     """Blocks of a few rows, so that a small file has many and several processes work on it."""
     monkeypatch.setattr(blocks_module.file_blocks, "__defaults__", (4096,))
+    monkeypatch.setattr(pool_module, "_SMALL_BYTES", 4096)
     return 4096
 
 
@@ -136,8 +138,8 @@ class TestProcesses:
             for n in (1, 3)
         ]
         assert len(answers[0]) > 20
-        assert [(number, list(result), before) for number, result, before in answers[0]] == [
-            (number, list(result), before) for number, result, before in answers[1]
+        assert [(number, list(value), data, before) for number, (value, data), before in answers[0]] == [
+            (number, list(value), data, before) for number, (value, data), before in answers[1]
         ]
 
     def test_only_our_own_functions_are_tasks(self, tmp_path: Path) -> None:

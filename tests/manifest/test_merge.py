@@ -1,4 +1,4 @@
-"""Merging: against a plain computation of the rule, in every format, under every policy, and what is refused."""
+"""Merging: against a plain computation of the rule, in every format, under every policy; what is refused."""
 
 from __future__ import annotations
 

@@ -415,8 +415,8 @@ def test_the_command_on_the_published_examples(shared: Path, tmp_path: Path) -> 
     run += ["--min-confidence", "0.7", "--max-per-label", "150"]
     shown = CliRunner().invoke(app, run)
     assert shown.exit_code == 0, shown.output
-    assert "1 hard negatives of 1 false positives among 2 confident labels." in shown.stdout
-    assert "1 predictions could not be judged" in shown.stderr
+    assert "1 hard negative of 1 false positive among 2 confident labels." in shown.stdout
+    assert "1 prediction could not be judged" in shown.stderr
     assert "'sess_b' (1)" in shown.stderr
     (row,) = map(json.loads, out.read_text().splitlines())
     assert (row["sample_id"], row["truth_labels"]) == ("cand_0001:neg:snare", ["kick"])

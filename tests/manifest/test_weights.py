@@ -338,7 +338,11 @@ def test_settings_that_make_no_sense(how: WeightSettings, message: str, tmp_path
     [
         ([], WeightSettings(), r"e\.jsonl: holds no events$"),
         ([event("a", -1)], WeightSettings(), r"e\.jsonl:1: onset_time: "),
-        ([event("a", 1)], WeightSettings(group_field="kit_id"), r"no event has the group field 'kit_id'$"),
+        (
+            [event("a", 1)],
+            WeightSettings(group_field="kit_id"),
+            r"no event has the group field 'kit_id'; take another",
+        ),
         ([event("a", 1)], WeightSettings(dedupe_fields=["onset"]), r"no event has the dedupe field 'onset'$"),
         (
             [event("a", 1)],
@@ -409,10 +413,10 @@ def test_command(tmp_path: Path) -> None:
         source, "-o", output, "--profile", "slakh", "--max-weight", "0.45", "--technique-boost", "flam=2"
     )
     assert result.exit_code == 0, result.output
-    assert "2 groups by audio_path, weights 0.25 to 0.45." in result.stdout
+    assert "2 groups by audio_path, weights 0.25 to 0.45; 1 at the highest allowed, 0.45." in result.stdout
     assert "hihat_bark: a boost of 0.75 lowers the weight" in result.stderr
     assert "flam: no counted event has it" in result.stderr
-    assert "1 events have no audio_path" in result.stderr
+    assert "1 event without audio_path did not count" in result.stderr
     written = json.loads(output.read_text())
     assert written["weights"]["a.wav"]["weight"] == pytest.approx(0.75 * 9**-0.5)
     assert written["parameters"]["technique_boosts"] == {"hihat_bark": 0.75, "flam": 2.0}
@@ -424,7 +428,7 @@ def test_command(tmp_path: Path) -> None:
     assert list(report["weights"]) == ["a", "b"]
     assert report["summary"]["dropped_groups"] == {"c": 1}
     assert report["parameters"]["include_unmatched"] is False
-    assert "1 groups under 2 events get no weight: c (1)" in answer.stderr
+    assert "1 group under 2 events, without a weight: c (1)" in answer.stderr
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,19 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def counted(number: int, noun: str) -> str:
+def number(value: float) -> str:
+    """A count with its thousands set apart.
+
+    >>> number(7391699)
+    '7 391 699'
+    """
+    return f"{value:,}".replace(",", " ")
+
+
+def counted(count: int, noun: str) -> str:
     """A number with its noun.
 
-    >>> counted(1, "hit"), counted(2, "hit")
-    ('1 hit', '2 hits')
+    >>> counted(1, "hit"), counted(2000, "hit")
+    ('1 hit', '2 000 hits')
     """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"

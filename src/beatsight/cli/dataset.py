@@ -10,9 +10,10 @@ import typer
 
 from beatsight.cli.console import progress_bar, say
 from beatsight.dataset.build import build_dataset
-from beatsight.dataset.splits import check_splits, read_splits
+from beatsight.dataset.splits import check_splits
 from beatsight.dataset.store import Dataset, open_dataset
 from beatsight.events import read_events
+from beatsight.manifest.split_file import read_split
 
 app = typer.Typer(help="Build and check training data.", no_args_is_help=True, add_completion=False)
 
@@ -54,7 +55,7 @@ def build(
     labelled = read_events(events)
     given = None
     if split is not None:
-        given = read_splits(split)
+        given = read_split(split)
         check_splits(given, {event.session_id for event in labelled}, str(split))
     with progress_bar("Writing the dataset") as progress:
         made = build_dataset(

@@ -10,6 +10,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import NoReturn
 
 from beatsight.errors import BeatSightError, InputError
 from beatsight.version import VERSION
@@ -28,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 # Options of the seed's scripts that take several values after one name.
 _SPREAD = frozenset({"--wandb-tags"})
+# What shells report of a program that Ctrl-C ended.
+_STOPPED = 130
 
 
 def help_text() -> str:
@@ -107,5 +110,14 @@ def run(arguments: Sequence[str] | None = None) -> None:
         print(f"beatsight: {named}{error.strerror or error}", file=sys.stderr)
         sys.exit(InputError.exit_code)
     except KeyboardInterrupt:
-        print("beatsight: stopped", file=sys.stderr)
-        sys.exit(130)
+        _stopped()
+    except SystemExit as done:
+        # Typer turns Ctrl-C into this code, without a word.
+        if done.code == _STOPPED:
+            _stopped()
+        raise
+
+
+def _stopped() -> NoReturn:
+    print("beatsight: stopped", file=sys.stderr)
+    sys.exit(_STOPPED)

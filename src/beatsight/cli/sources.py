@@ -15,14 +15,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from beatsight.cli.console import counted, progress_bar, say
+from beatsight.cli.console import counted, number, progress_bar, say
 from beatsight.errors import InputError, UsageError
 from beatsight.sources.catalogue import all_sources, find_source
 from beatsight.sources.contract import Card, Source
 from beatsight.sources.ingest import IngestResult
 from beatsight.sources.ingest import ingest as ingest_source
 
-app = typer.Typer(help="Read drum datasets, kits and label files into events.jsonl.")
+app = typer.Typer(help="Read drum datasets, kits and label files into events.jsonl.", add_completion=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
 
@@ -51,7 +51,8 @@ def listing(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A source, as the list names it.")], as_json: Json = False
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A source, as the list names it.")],
+    as_json: Json = False,
 ) -> None:
     """Everything about one source: licence, citation, the layout that is expected, settings.
 
@@ -64,8 +65,10 @@ def show(
 
 @app.command()
 def ingest(
-    name: Annotated[str, typer.Argument(help="A source, as the list names it.")],
-    root: Annotated[Path, typer.Argument(help="Its folder; for single label files, the file.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A source, as the list names it.")],
+    root: Annotated[
+        Path, typer.Argument(metavar="ROOT", help="Its folder; for single label files, the file.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The events: .jsonl, .jsonl.gz, .parquet …")],
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the source.")
@@ -86,7 +89,7 @@ def ingest(
         result = ingest_source(
             name, root, output, _settings(settings or []), progress=progress, audio_hashes=not no_audio_hashes
         )
-    say(as_json, _answer(result), "\n".join(_summary(result)))
+    say(as_json, _answer(result), "\n".join(_summary(result, root)))
     if result.skipped:
         lines = [f"{path}: {why}" for path, why in result.skipped.items()]
         if len(lines) == 1:
@@ -158,18 +161,21 @@ def _first(lines: list[str], result: IngestResult) -> list[str]:
     return lines if more <= 0 else [*lines[:_LISTED], f"… and {more} more, in {result.provenance}"]
 
 
-def _summary(result: IngestResult) -> list[str]:
+def _summary(result: IngestResult, root: Path) -> list[str]:
     lines = [
         f"Wrote {counted(result.events, 'event')} with {counted(result.components, 'hit')} from "
         f"{counted(result.items, 'item')} to {result.output}; provenance in {result.provenance}."
     ]
     if result.without_audio:
         lines.append(f"{counted(result.without_audio, 'event')} without audio: the recording is not there.")
+    folder = root if root.is_dir() else root.parent
+    if result.without_audio < result.events and result.output.parent.resolve() != folder.resolve():
+        lines.append(f"Audio paths start at {folder}; later commands need --audio-root {folder}")
     if result.unmapped:
-        total = sum(found.count for found in result.unmapped)
-        lines.append(f"Without a label, {total} in all:")
+        lines.append(f"Not taken over, {number(sum(found.count for found in result.unmapped))} in all:")
         names = [
-            f"{found.name}: {found.count}, first at {found.first} ({found.why})" for found in result.unmapped
+            f"{found.name}: {number(found.count)}, first at {found.first} ({found.why})"
+            for found in result.unmapped
         ]
         lines += [f"  {text}" for text in _first(names, result)]
     return lines

@@ -8,17 +8,13 @@ The split itself is :func:`beatsight.manifest.assign.assign_splits`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import msgspec
 import numpy as np
 
 from beatsight.errors import InputError
 from beatsight.events import Event
-from beatsight.files import read_bytes
 from beatsight.manifest.assign import Assignment, SessionTable, assign_splits
 from beatsight.manifest.grouping import connected_groups
 
@@ -27,24 +23,6 @@ SPLITS = ("train", "val", "test")
 # give 2.2; three kits and 8 % would give 4.2: a third of the training data for what was to be a small split.
 _MOST_HELD_OUT = 3.0
 _SHARED = ("drummer_id", "kit_id", "room_id")
-
-
-class SplitFile(msgspec.Struct):
-    """What is read of a split file, as ``beatsight manifest split`` writes it; null: left out."""
-
-    sessions: dict[str, Literal["train", "val", "test"] | None]
-
-
-def read_splits(path: str | os.PathLike[str]) -> dict[str, str | None]:
-    """The split of each session from a JSON file; None where a session is left out.
-
-    Raises:
-        InputError: not JSON, no ``sessions``, or a split that is not train, val, test or null.
-    """
-    try:
-        return dict(msgspec.json.decode(read_bytes(path), type=SplitFile).sessions)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is not a split of sessions: {error}") from error
 
 
 def check_splits(splits: Mapping[str, str | None], sessions: Collection[str], where: str) -> None:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from beatsight.errors import InputError
 from beatsight.events.lines import decode
 from beatsight.events.records import Component, Context, Event, Loudness, Prediction, Record
+from beatsight.files import reason
 
 MARK = b"beatsight"
 FORMATS: dict[type, bytes] = {Event: b"events/1", Prediction: b"predictions/1"}
@@ -195,18 +196,21 @@ def is_ours(meta: pa.Schema) -> bool:
     return (meta.metadata or {}).get(MARK) in FORMATS.values()
 
 
-def open_parquet(path: str | os.PathLike[str]) -> pq.ParquetFile:
-    """Open a Parquet file.
+def open_parquet(path: str | os.PathLike[str], metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
+    """Open a Parquet file; ``metadata``, from an earlier opening, saves reading that of many row groups.
 
     Raises:
         InputError: it is missing, empty, cut short or no Parquet file.
     """
+    if Path(path).is_dir():
+        raise InputError(f"{path}: is a folder, not a Parquet file")
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, metadata=metadata)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{path}: cannot be read: {reason(error)}") from error
     except pa.ArrowException as error:
-        raise InputError(f"{path}: is not a Parquet file, or is cut short: {error}") from error
+        why = str(error).rstrip(".")
+        raise InputError(f"{path}: is not a Parquet file, or is cut short: {why}") from error
 
 
 def group_lines(file: pq.ParquetFile, group: int, path: str, first_row: int) -> list[bytes]:

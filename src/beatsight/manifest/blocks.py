@@ -10,7 +10,9 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
         number: of the block, over all files, from 0.
         start, stop: bytes of a plain file (a line belongs to the block in which it starts), or the number of
             a Parquet file's row group and the number of the rows before it.
+        inode: of a plain or Parquet file, which is opened anew for every block.
         data: the lines themselves, where the file is compressed.
         size: bytes of the file that the block stands for, for progress.
         extra: what the task wants to know about this block.
@@ -43,6 +46,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     start: int
     stop: int
     size: int
+    inode: int = 0
     data: bytes | None = None
     extra: Any = None
 
@@ -92,7 +96,8 @@ def _one_file(path: Path, number: int, block_bytes: int) -> Iterator[Block]:
         yield from _parquet_blocks(path, number)
         return
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        size = status.st_size
         if path.is_dir():
             raise InputError(f"{path}: is a folder, not a file of events")
         if path.suffix in (".gz", ".zst") or not path.is_file():
@@ -103,7 +108,7 @@ def _one_file(path: Path, number: int, block_bytes: int) -> Iterator[Block]:
     # At least one block, so that an unreadable file is noticed by whoever reads it.
     for start in range(0, max(size, 1), block_bytes):
         stop = min(start + block_bytes, size)
-        yield Block(str(path), number, start, stop, stop - start)
+        yield Block(str(path), number, start, stop, stop - start, status.st_ino)
         number += 1
 
 
@@ -117,25 +122,38 @@ def _stream_blocks(path: Path, number: int, size: int, block_bytes: int) -> Iter
                     rest += tail
                     continue
                 data, rest = rest + whole + newline, tail
-                yield Block(str(path), number, 0, 0, 0, data)
+                yield Block(str(path), number, 0, 0, 0, data=data)
                 number, lines, unpacked = number + 1, lines + data.count(b"\n"), unpacked + len(data)
     except DAMAGED as error:
+        lines = max(lines, _whole_lines(path))
         raise InputError(f"{path}: the compressed file is damaged after line {lines}: {error}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    yield Block(str(path), number, 0, 0, size, rest)
+    yield Block(str(path), number, 0, 0, size, data=rest)
+
+
+def _whole_lines(path: Path) -> int:
+    """Lines before the damage; the block that was being read is lost, so they are counted anew."""
+    lines = 0
+    with open_input(path) as stream, suppress(*DAMAGED):
+        for _ in stream:
+            lines += 1
+    return lines
 
 
 def _parquet_blocks(path: Path, number: int) -> Iterator[Block]:
     from beatsight.events.parquet import open_parquet
 
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, not a file of events")
     refuse_pipes([path])  # the description of a Parquet file stands at its end
     with open_parquet(path) as file:
         groups = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
     before = 0
-    share = path.stat().st_size // max(len(groups), 1)
+    status = path.stat()
+    share = status.st_size // max(len(groups), 1)
     for group, rows in enumerate(groups):
-        yield Block(str(path), number + group, group, before, share)
+        yield Block(str(path), number + group, group, before, share, status.st_ino)
         before += rows
 
 
@@ -148,7 +166,8 @@ def read_block(block: Block) -> Rows:
     if is_parquet(block.path):
         from beatsight.events.parquet import group_lines, open_parquet
 
-        with open_parquet(block.path) as file:
+        metadata = _metadata(block)
+        with open_parquet(block.path, metadata) as file:
             lines = group_lines(file, block.start, block.path, block.stop + 1)
         return Rows(lines, range(1, len(lines) + 1), len(lines))
     data = _bytes_of(block) if block.data is None else block.data
@@ -164,10 +183,35 @@ def read_block(block: Block) -> Rows:
     return Rows([line for line in lines if line.strip()], numbers, count)
 
 
+def _metadata(block: Block) -> Any:
+    """The description of a Parquet file, read once while the file stays what it is."""
+    try:
+        now = Path(block.path).stat()
+    except OSError as error:
+        raise InputError(f"{block.path}: cannot be read: {error.strerror or error}") from error
+    _refuse_replaced(block, now)
+    return _read_metadata(block.path, now.st_ino, now.st_size, now.st_mtime_ns)
+
+
+def _refuse_replaced(block: Block, now: os.stat_result) -> None:
+    """Two versions of a file, each read in part, are no manifest. (One that grows is read as it was.)"""
+    if now.st_ino != block.inode or (now.st_size < block.stop and not is_parquet(block.path)):
+        raise InputError(f"{block.path}: was replaced by another program while it was read")
+
+
+@lru_cache(maxsize=2)
+def _read_metadata(path: str, *_: int) -> Any:
+    from beatsight.events.parquet import open_parquet
+
+    with open_parquet(path) as file:
+        return file.metadata
+
+
 def _bytes_of(block: Block) -> bytes:
     """The lines that start within the block's bytes."""
     try:
         with Path(block.path).open("rb") as stream:
+            _refuse_replaced(block, os.fstat(stream.fileno()))
             if block.start:
                 # The line that runs across the border belongs to the block before.
                 stream.seek(block.start - 1)

@@ -22,7 +22,7 @@ from beatsight.events.records import Component
 
 _MISSING = "is missing"
 # Letters of a path that DuckDB's patterns take for more, written so that they mean themselves.
-_AS_IT_STANDS = {"*": "[*]", "?": "[?]", "[": "[[]", "\\": "\\\\"}
+_AS_IT_STANDS = {"*": "[*]", "?": "[?]", "[": "[[]"}
 
 
 def quoted(path: os.PathLike[str] | str) -> str:
@@ -40,7 +40,11 @@ def scan(path: os.PathLike[str] | str, pattern: str = "", *, row_numbers: bool =
     "read_parquet('/songs[[]1]/it''s.parquet', hive_partitioning = false)"
     """
     text = str(path)
-    if pattern or any(sign in text for sign in "*?["):
+    if pattern or any(sign in text for sign in _AS_IT_STANDS):
+        if "\\" in text:
+            raise InputError(
+                f"{path}: DuckDB cannot open a path with a backslash and one of * ? [ in it; rename it"
+            )
         text = "".join(_AS_IT_STANDS.get(letter, letter) for letter in text)
     options = ", file_row_number = true" if row_numbers else ""
     name = quoted(f"{text}/{pattern}" if pattern else text)

@@ -72,7 +72,9 @@ def check_lines(rows: Rows, block: Block, params: Mapping[str, Any]) -> dict[str
         "labels": {name: n for name, n in labels.items() if not is_known(name)},
         "techniques": {name: n for name, n in techniques.items() if not _is_technique(name)},
         "good_piece": _good_piece(rows, good, params["suffix"]) if params["suffix"] else None,
-        "bad_piece": b"".join(rows.lines[index] + b"\n" for index in bad) if params["rejects"] else None,
+        "bad_piece": pack([rows.lines[index] for index in bad], params["rejects"])
+        if params["rejects"]
+        else None,
     }
 
 

@@ -166,13 +166,17 @@ def _write(
 
     with ExitStack() as stack:
         tell = stack.enter_context(line_output(conflicts)) if conflicts is not None else None
-        for _, (written, lines), _ in rewrite(
+        for block, (written, lines), _ in rewrite(
             noted.inputs,
             output,
             f"{__name__}:lines_that_stay",
             extra=about,
+            rows=sum(noted.counts),
             progress=(lambda done, total: progress(total + done, 2 * total)) if progress else None,
         ):
             report.written += written
             if tell is not None:
                 tell(lines)
+            if block.number == len(noted.counts) - 1:
+                # What is left out must be safe before the output takes an input's place.
+                stack.close()

@@ -25,7 +25,7 @@ from beatsight.events import Unit
 from beatsight.files import read_bytes
 from beatsight.manifest.blocks import Block, Rows
 from beatsight.manifest.rewrite import Progress, rewrite
-from beatsight.manifest.rows import records
+from beatsight.manifest.rows import fields_of, records
 
 PACKAGED_CURVES = Path(__file__).parent / "calibration" / "openness_curves.json"
 # A pedal has 128 steps; six decimals lose nothing and keep lines short.
@@ -68,7 +68,8 @@ class OpennessReport:
     Attributes:
         events: events in the manifest.
         updated_events, updated_components: those that got an openness from a curve.
-        devices: per device with a curve (``vendor model``): curve id, events and components updated.
+        devices: per device with a curve (``vendor model``, in lower case): curve id, events and components
+            updated, however the events spell it.
         unknown_devices: events with raw values of a device without a curve, by ``vendor model``.
         without_device: events with raw values that name no device.
     """
@@ -90,7 +91,7 @@ def load_curves(path: str | os.PathLike[str] | None = None) -> dict[tuple[str, s
     path = Path(path or PACKAGED_CURVES)
     try:
         content = msgspec.json.decode(read_bytes(path), type=_File)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is not a file of openness curves: {error}") from error
     curves: dict[tuple[str, str], Curve] = {}
     for vendor, models in content.vendors.items():
@@ -105,6 +106,10 @@ def load_curves(path: str | os.PathLike[str] | None = None) -> dict[tuple[str, s
 
 def _device(vendor: str, model: str) -> tuple[str, str]:
     return vendor.strip().lower(), model.strip().lower()
+
+
+def _name(device: tuple[str, str]) -> str:
+    return " ".join(device)
 
 
 def openness_lines(rows: Rows, block: Block, params: Mapping[str, Any]) -> tuple[list[bytes], Any]:
@@ -123,11 +128,13 @@ def openness_lines(rows: Rows, block: Block, params: Mapping[str, Any]) -> tuple
             without += 1
             continue
         name = f"{event.device_vendor} {event.device_model}"
-        curve = curves.get(_device(event.device_vendor, event.device_model))
+        device = _device(event.device_vendor, event.device_model)
+        curve = curves.get(device)
         if curve is None:
             unknown[name] += 1
             continue
-        fields = msgspec.json.decode(lines[index])
+        name = _name(device)
+        fields = fields_of(rows, index)
         for part, value in zip(fields["components"], raw, strict=True):
             if value is not None:
                 part["openness"] = curve.openness(value)
@@ -170,10 +177,10 @@ def apply_openness(
     updated, components, unknown = totals
     report.updated_events, report.updated_components = updated.total(), components.total()
     report.unknown_devices = dict(sorted(unknown.items()))
+    curve_ids = {_name(device): curve.curve_id for device, curve in known.items()}
     for name in sorted(updated):
-        vendor_model = next(pair for pair in known if " ".join(pair) == " ".join(name.lower().split()))
         report.devices[name] = {
-            "curve_id": known[vendor_model].curve_id,
+            "curve_id": curve_ids[name],
             "events": updated[name],
             "components": components[name],
         }

@@ -20,19 +20,25 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
-from typing import IO, Any
+from itertools import chain
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
 from beatsight.errors import BeatSightError, InputError, MissingDependencyError, UsageError
+from beatsight.files import reason
 from beatsight.manifest.blocks import Block, Rows, is_parquet, read_block
 
 Task = Callable[[Rows, Block, Mapping[str, Any]], Any]
 
 # More would wait for the disk and for the one process that writes.
 _MOST_WORKERS = 8
+# Less than this is done before two processes have started (0.3 s, in which one checks some 30 MB).
+_SMALL_BYTES = 4 << 20
+# Lines of JSON take so many times the space of their rows in a Parquet file (measured: 20 to 35).
+_PARQUET_FACTOR = 16
 _LENGTH = struct.Struct("<Q")
+_PIPE_BYTES = 1 << 20  # what an unprivileged process may ask for
 _ERRORS = {kind.__name__: kind for kind in (BeatSightError, InputError, UsageError, MissingDependencyError)}
 
 
@@ -50,6 +56,13 @@ class _Job(msgspec.Struct):
     block: Block
 
 
+class WithBytes(NamedTuple):
+    """A task's result with many bytes, which travel beside it rather than in it: several copies fewer."""
+
+    result: Any
+    data: bytes
+
+
 class _Answer(msgspec.Struct):
     """Of a job: its result and the block's lines, or a fault of a row, or another error."""
 
@@ -57,6 +70,8 @@ class _Answer(msgspec.Struct):
     result: Any = None
     fault: tuple[int, str] | None = None
     error: tuple[str, str] | None = None
+    # Whether bytes follow, which make the result a :class:`WithBytes`.
+    has_data: bool = False
 
 
 def cores() -> int:
@@ -66,7 +81,8 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _do(job: _Job) -> _Answer:
+def _do(job: _Job) -> tuple[_Answer, bytes]:
+    """Run a job; its answer, and the bytes that go with it."""
     module, _, name = job.task.partition(":")
     if module.split(".")[0] != "beatsight":
         raise UsageError(f"{job.task}: is no task of this program")
@@ -74,13 +90,17 @@ def _do(job: _Job) -> _Answer:
         rows = read_block(job.block)
         result = getattr(importlib.import_module(module), name)(rows, job.block, job.params)
     except RowFault as fault:
-        return _Answer(fault=(fault.line, fault.why))
+        return _Answer(fault=(fault.line, fault.why)), b""
     except BeatSightError as error:
-        return _Answer(error=(type(error).__name__, str(error)))
+        return _Answer(error=(type(error).__name__, str(error))), b""
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _Answer(error=(InputError.__name__, f"{where}{error.strerror or error}"))
-    return _Answer(rows.count, result)
+        # What cannot be read has its own sentence; what a task writes are temporary files.
+        place = job.params.get("folder") or error.filename
+        text = f"{place}: temporary files cannot be written: {reason(error)} (TMPDIR chooses another disk)"
+        return _Answer(error=(BeatSightError.__name__, text)), b""
+    if isinstance(result, WithBytes):
+        return _Answer(rows.count, result.result, has_data=True), result.data
+    return _Answer(rows.count, result), b""
 
 
 def _send(stream: IO[bytes], data: bytes) -> None:
@@ -98,6 +118,16 @@ def _receive(stream: IO[bytes]) -> bytes | None:
     return data if len(data) == length else None
 
 
+def _widen(process: subprocess.Popen[bytes]) -> None:
+    """Let a process's pipes hold a megabyte (Linux), rather than wake the other end every 64 kB."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        for stream in (process.stdin, process.stdout):
+            assert stream is not None
+            fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
 def serve() -> None:
     """What a worker does: jobs from stdin, answers to stdout, until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when it is over
@@ -106,9 +136,11 @@ def serve() -> None:
     jobs, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # nothing that is printed may get between the answers
     while (data := _receive(jobs)) is not None:
-        answer = _do(msgspec.msgpack.decode(data, type=_Job))
+        answer, beside = _do(msgspec.msgpack.decode(data, type=_Job))
         with contextlib.suppress(BrokenPipeError):
             _send(answers, msgspec.msgpack.encode(answer))
+            if answer.has_data:
+                _send(answers, beside)
 
 
 class _Workers:
@@ -118,19 +150,25 @@ class _Workers:
         self._mine = threading.local()
         self._all: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
+        self._stopped = False
 
     def _process(self) -> subprocess.Popen[bytes]:
         process: subprocess.Popen[bytes] | None = getattr(self._mine, "process", None)
         if process is None:
             program = "from beatsight.manifest.pool import serve; serve()"
             environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-            process = self._mine.process = subprocess.Popen(
-                [sys.executable, "-c", program],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment,
-            )
             with self._lock:
+                if self._stopped:
+                    raise BeatSightError("stopped")
+                # Their own process group: Ctrl-C at the terminal is for the parent, which stops them.
+                process = self._mine.process = subprocess.Popen(
+                    [sys.executable, "-c", program],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=environment,
+                    process_group=0,
+                )
+                _widen(process)
                 self._all.append(process)
         return process
 
@@ -140,16 +178,22 @@ class _Workers:
         try:
             _send(process.stdin, msgspec.msgpack.encode(job))
             data = _receive(process.stdout)
+            answer = msgspec.msgpack.decode(data, type=_Answer) if data is not None else None
+            if answer is not None and answer.has_data:
+                data = _receive(process.stdout)
+                answer.result = WithBytes(answer.result, data or b"")
         except BrokenPipeError:
             data = None
-        if data is None:
+        if data is None or answer is None:
             code = process.wait()
             raise BeatSightError(
                 f"{job.block.path}: a process that read it ended early (exit {code}); is memory short?"
             )
-        return msgspec.msgpack.decode(data, type=_Answer)
+        return answer
 
     def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
         for process in self._all:
             process.kill()
         for process in self._all:
@@ -188,9 +232,9 @@ def run_blocks(
         InputError: a row is faulty (``file:line: field: why``), or what the task raised.
     """
     stream = iter(blocks)
-    first = list(islice(stream, 2))
+    first = _first_blocks(stream, 0 if workers else _SMALL_BYTES)
     blocks = chain(first, stream)
-    workers = workers or min(cores(), _MOST_WORKERS)
+    workers = workers or (min(cores(), _MOST_WORKERS) if _bytes(first) >= _SMALL_BYTES else 1)
     answers = (
         _here(task, blocks, params)
         if len(first) < 2 or workers < 2
@@ -210,11 +254,32 @@ def run_blocks(
             yield block, answer.result, lines_before
 
 
+def _bytes(blocks: Iterable[Block]) -> int:
+    """Bytes of JSON lines that blocks hold, more or less."""
+    return sum(
+        len(block.data or b"") or block.size * (_PARQUET_FACTOR if is_parquet(block.path) else 1)
+        for block in blocks
+    )
+
+
+def _first_blocks(stream: Iterator[Block], least: int) -> list[Block]:
+    """Blocks from the start of a stream: two and as many bytes as asked for, or all that there are."""
+    first: list[Block] = []
+    for block in stream:
+        first.append(block)
+        if len(first) > 1 and _bytes(first) >= least:
+            break
+    return first
+
+
 def _here(
     task: str, blocks: Iterable[Block], params: Mapping[str, Any]
 ) -> Generator[tuple[Block, _Answer], None, None]:
     for block in blocks:
-        yield block, _do(_Job(task, dict(params), block))
+        answer, beside = _do(_Job(task, dict(params), block))
+        if answer.has_data:
+            answer.result = WithBytes(answer.result, beside)
+        yield block, answer
 
 
 def _there(

@@ -19,7 +19,7 @@ from beatsight.events import Event
 from beatsight.events.lines import KNOWN_KEYS
 from beatsight.events.parquet import ANY_KEYS, EXTRA, struct_type
 from beatsight.events.records import Component
-from beatsight.manifest.columns import column, quoted
+from beatsight.manifest.columns import column, scan
 from beatsight.manifest.table import Table
 
 _JSON_PARTS = [one.name for one in struct_type(Component) if one.name in ANY_KEYS or one.name == EXTRA]
@@ -116,9 +116,7 @@ def _create_texts(table: Table, texts: Sequence[str], components: bool, conditio
         pq.write_table(batch, table.folder / f"json-texts-{number:06d}.parquet", compression="lz4")
     if number < 0:
         return False
-    table.query(
-        f"CREATE VIEW json_texts AS SELECT * FROM read_parquet('{quoted(table.folder)}/json-texts-*.parquet')"
-    )
+    table.query(f"CREATE VIEW json_texts AS FROM {scan(table.folder, 'json-texts-*.parquet')}")
     return True
 
 

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -25,9 +25,9 @@ from beatsight.errors import InputError, UsageError, require
 from beatsight.events import Event, decode
 from beatsight.events.files import PARQUET
 from beatsight.events.parquet import schema, to_table
-from beatsight.files import atomic_path
+from beatsight.files import atomic_path, reason
 from beatsight.manifest.blocks import Block, Rows, file_blocks, refuse_pipes
-from beatsight.manifest.pool import run_blocks
+from beatsight.manifest.pool import WithBytes, run_blocks
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 # Called with (bytes read, bytes in all).
@@ -57,7 +57,7 @@ def check_format(path: str | os.PathLike[str]) -> None:
         raise UsageError(f"{path}: its name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
 
 
-def rewrite_block(rows: Rows, block: Block, params: Mapping[str, Any]) -> tuple[int, Any, bytes]:
+def rewrite_block(rows: Rows, block: Block, params: Mapping[str, Any]) -> WithBytes:
     """Task: run the line task that ``params`` names, and pack its lines for the output's format.
 
     Without a suffix there is no output, and nothing is packed. The number of rows comes first.
@@ -65,7 +65,7 @@ def rewrite_block(rows: Rows, block: Block, params: Mapping[str, Any]) -> tuple[
     module, _, name = params["task"].partition(":")
     task = getattr(importlib.import_module(module), name)
     lines, result = task(rows, block, params["params"] | {"suffix": params["suffix"]})
-    return len(rows.lines), result, pack(lines, params["suffix"]) if params["suffix"] else b""
+    return WithBytes((len(rows.lines), result), pack(lines, params["suffix"]) if params["suffix"] else b"")
 
 
 def pack(lines: Sequence[bytes] | Sequence[Event], suffix: str) -> bytes:
@@ -89,63 +89,76 @@ def pack(lines: Sequence[bytes] | Sequence[Event], suffix: str) -> bytes:
 
 
 class _Output:
-    """Takes packed pieces in order and writes the file."""
+    """Takes packed pieces in order and writes them to ``temporary``; its errors name ``path``."""
 
-    def __init__(self, path: Path, suffix: str) -> None:
-        self._suffix = suffix
-        self._parquet = (
-            pq.ParquetWriter(path, schema(Event), compression="zstd") if suffix == PARQUET else None
-        )
-        self._plain = None if self._parquet else path.open("wb")
+    def __init__(self, temporary: Path, path: str | os.PathLike[str], suffix: str) -> None:
+        self._path, self._suffix = path, suffix
+        self._parquet: pq.ParquetWriter | None = None
+        self._plain: IO[bytes] | None = None
         self._written = False
+        with self._named():
+            if suffix == PARQUET:
+                self._parquet = pq.ParquetWriter(temporary, schema(Event), compression="zstd")
+            else:
+                self._plain = temporary.open("wb")
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        # An error of writing does not say which of several files it was.
+        try:
+            yield
+        except OSError as error:
+            raise InputError(f"{self._path}: cannot be written: {reason(error)}") from error
+        except pa.ArrowException as error:
+            raise InputError(f"{self._path}: cannot be written: {error}") from error
 
     def write(self, piece: bytes) -> None:
-        if self._parquet:
-            with pa.ipc.open_stream(piece) as stream:
-                table = stream.read_all()
-            if len(table):
-                self._parquet.write_table(table)
-        elif self._plain:
-            self._plain.write(piece)
-            self._written = self._written or bool(piece)
+        with self._named():
+            if self._parquet:
+                with pa.ipc.open_stream(piece) as stream:
+                    table = stream.read_all()
+                if len(table):
+                    self._parquet.write_table(table)
+            elif self._plain:
+                self._plain.write(piece)
+                self._written = self._written or bool(piece)
 
     def close(self) -> None:
-        if self._parquet:
-            self._parquet.close()
-        elif self._plain:
-            if self._suffix == ".gz" and not self._written:
-                self._plain.write(gzip.compress(b"", mtime=0))
-            self._plain.close()
+        with self._named():
+            if self._parquet:
+                self._parquet.close()
+            elif self._plain:
+                try:
+                    if self._suffix == ".gz" and not self._written:
+                        self._plain.write(gzip.compress(b"", mtime=0))
+                finally:
+                    self._plain.close()
 
 
 @contextmanager
 def line_output(path: str | os.PathLike[str]) -> Iterator[Callable[[Sequence[bytes]], None]]:
     """Yield a function that appends lines of events to a new file in the format of its suffix."""
-    check_format(path)
-    with _opened(path) as (output, suffix):
-        yield lambda lines: output.write(pack(lines, suffix))
-
-
-@contextmanager
-def output_pieces(path: str | os.PathLike[str]) -> Iterator[Callable[[bytes], None]]:
-    """Yield a function that appends what :func:`pack` made for the suffix to a new file."""
-    check_format(path)
-    with _opened(path) as (output, _):
-        yield output.write
-
-
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[_Output, str]]:
     suffix = Path(path).suffix.lower()
-    with atomic_path(path) as temporary:
-        try:
-            output = _Output(temporary, suffix)
-            try:
-                yield output, suffix
-            finally:
-                output.close()
-        except pa.ArrowException as error:
-            raise InputError(f"{path}: cannot be written: {error}") from error
+    with output_pieces(path) as (write,):
+        yield lambda lines: write(pack(lines, suffix))
+
+
+@contextmanager
+def output_pieces(*paths: str | os.PathLike[str]) -> Iterator[list[Callable[[bytes], None]]]:
+    """Yield, for each of some new files, a function that appends what :func:`pack` made for its suffix.
+
+    The files appear together: none takes its place before all are complete.
+    """
+    for path in paths:
+        check_format(path)
+    with ExitStack() as renamed:
+        temporaries = [renamed.enter_context(atomic_path(path)) for path in paths]
+        with ExitStack() as closed:
+            outputs = []
+            for temporary, path in zip(temporaries, paths, strict=True):
+                outputs.append(_Output(temporary, path, Path(path).suffix.lower()))
+                closed.callback(outputs[-1].close)
+            yield [output.write for output in outputs]
 
 
 def rewrite(
@@ -155,6 +168,7 @@ def rewrite(
     params: Mapping[str, Any] | None = None,
     *,
     extra: Callable[[Block], Any] | None = None,
+    rows: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[tuple[Block, Any, int]]:
     """Write a file made of all lines of some files, each block seen by a task.
@@ -168,6 +182,7 @@ def rewrite(
         params: handed to every call of the task.
         extra: what the task shall find in ``block.extra``; called in order, just before a block is handed
             out.
+        rows: how many there were at an earlier reading; another number is an error.
         progress: called with (bytes read, bytes in all).
 
     Yields:
@@ -186,19 +201,20 @@ def rewrite(
     with ExitStack() as stack:
         write, suffix = None, ""
         if output is not None:
-            check_format(output)
-            out, suffix = stack.enter_context(_opened(output))
-            write = out.write
+            (write,) = stack.enter_context(output_pieces(output))
+            suffix = Path(output).suffix.lower()
         wrapped = {"task": task, "params": dict(params or {}), "suffix": suffix}
-        for block, (rows, result, piece), before in run_blocks(f"{__name__}:rewrite_block", blocks, wrapped):
+        for block, ((found, result), piece), before in run_blocks(f"{__name__}:rewrite_block", blocks, wrapped):
             if write is not None:
                 write(piece)
-            count += rows
+            count += found
             done += block.size
             if progress:
                 progress(min(done, total), total)
             yield block, result, before
         refuse_empty(count, *inputs)
+        if rows is not None and count != rows:
+            raise InputError(f"{', '.join(map(str, inputs))}: changed while it was read")
 
 
 def refuse_twice(paths: Sequence[str | os.PathLike[str]]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -150,8 +150,8 @@ def _picked(rows: Rows, block: Block) -> Iterable[tuple[str, dict[str, Any]]]:
 def judge(noted: Noted, policy: Policy) -> tuple[int, int]:
     """Decide on every row whose sample_id another row has; the numbers of duplicates and of conflicts.
 
-    Makes two tables: ``judged`` (``place``, ``sample_id``, ``kept``: the row of that id that stays for certain,
-    ``conflict``) of ids whose lines differ, and ``dropped`` (``place``, ``conflict``) of the rows that go.
+    Makes two tables: ``judged`` (``place``, ``sample_id``, ``kept``: the row of that id that stays for
+    certain, ``conflict``) of ids whose lines differ; ``dropped`` (``place``, ``conflict``) of rows that go.
     """
     query = noted.table.query
     query(
@@ -181,7 +181,8 @@ def judge(noted: Noted, policy: Policy) -> tuple[int, int]:
     left_out = "false" if policy == "both" else "conflict"
     query(
         f"""CREATE TABLE dropped AS
-        SELECT place, false AS conflict FROM ids JOIN same USING (sample_id) WHERE NOT differs AND place <> head
+        SELECT place, false AS conflict FROM ids JOIN same USING (sample_id)
+        WHERE NOT differs AND place <> head
         UNION ALL SELECT place, conflict FROM judged WHERE place <> kept AND (NOT conflict OR {left_out})"""
     )
     ((duplicates,),) = noted.table.all("SELECT count(*) FROM dropped WHERE NOT conflict")
@@ -190,8 +191,8 @@ def judge(noted: Noted, policy: Policy) -> tuple[int, int]:
 
 
 def _compare_values(noted: Noted) -> None:
-    """Table ``compared`` (``place``, ``hash`` of the values) of rows that differ as text though session and time
-    agree; of all of them, so that two rows are equal exactly where the hashes are."""
+    """Table ``compared`` (``place``, ``hash`` of the values) of rows that differ as text though session and
+    time agree; of all of them, so that two rows are equal exactly where the hashes are."""
     noted.table.query(
         """CREATE TABLE unsure AS SELECT sample_id, session_id, onset_time FROM members
         GROUP BY ALL HAVING min(hash) <> max(hash)"""
@@ -229,5 +230,5 @@ def list_conflicts(noted: Noted) -> list[Conflict]:
     ]
 
 
-def _differing(one: Mapping[str, bytes], two: Mapping[str, bytes]) -> Sequence[str]:
+def _differing(one: Mapping[str, bytes], two: Mapping[str, bytes]) -> tuple[str, ...]:
     return tuple(key for key in dict.fromkeys([*one, *two]) if one.get(key) != two.get(key))

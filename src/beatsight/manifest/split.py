@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,32 +18,19 @@ import numpy as np
 from beatsight import taxonomy
 from beatsight.errors import InputError, UsageError
 from beatsight.events.files import PARQUET
-from beatsight.files import read_bytes, write_bytes
 from beatsight.manifest.assign import Assignment, SessionTable, assign_splits
-from beatsight.manifest.blocks import Block, Rows, file_blocks
+from beatsight.manifest.blocks import Block, Rows, file_blocks, refuse_pipes
 from beatsight.manifest.grouping import connected_groups
 from beatsight.manifest.pool import run_blocks
-from beatsight.manifest.rewrite import SUFFIXES, Progress, output_pieces, pack, refuse_empty
+from beatsight.manifest.rewrite import SUFFIXES, Progress, output_pieces, pack, refuse_empty, refuse_twice
 from beatsight.manifest.rows import records
+from beatsight.manifest.split_file import SplitFile
 from beatsight.manifest.table import Table, open_table
 
 DEFAULT_FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 # What may not stand on two sides, besides the session itself.
 SHARED_KEYS = ("drummer_id", "kit_id", "room_id")
 LEFT_OUT = "left_out"
-
-
-class SplitFile(msgspec.Struct, omit_defaults=False):
-    """The content of ``split.json``; a session that is left out has the split null."""
-
-    format: str
-    parameters: dict[str, Any]
-    sessions: dict[str, str | None]
-    events: dict[str, dict[str, float]]
-    synthetic: dict[str, dict[str, float]]
-    labels: dict[str, dict[str, dict[str, float]]]
-    groups: int
-    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -125,11 +111,15 @@ def split_manifest(
 
     Raises:
         InputError: a manifest is faulty or empty, shares that do not add up to 1.
-        UsageError: an unknown key in ``shared``.
+        UsageError: an unknown key in ``shared``, a manifest given twice, a split name that no file can have.
     """
+    refuse_twice(events)
     if unknown := [key for key in shared if key not in SHARED_KEYS]:
         raise UsageError(f"{unknown[0]} cannot hold sessions together; known: {', '.join(SHARED_KEYS)}")
     wanted = dict(fractions or DEFAULT_FRACTIONS)
+    for name in wanted:
+        if name in ("", ".", "..", LEFT_OUT) or not name.isprintable() or {*name} & {*"/\\"}:
+            raise UsageError(f"{name!r} cannot be the name of a split")
     columns = ["session_id", "is_synthetic", *SHARED_KEYS]
     with open_table(events, columns, ("label",), progress=progress) as table:
         refuse_empty(table.count, *events)
@@ -145,7 +135,6 @@ def split_manifest(
         "events": [str(path) for path in events],
     }  # fmt: skip
     content = SplitFile(
-        format="beatsight-split/1",
         parameters=parameters,
         sessions=names,
         events=msgspec.to_builtins(made.events),
@@ -157,27 +146,6 @@ def split_manifest(
     return Split(names, groups, made, content)
 
 
-def write_split(split: Split, path: str | os.PathLike[str]) -> None:
-    """Write ``split.json``."""
-    write_bytes(path, msgspec.json.format(msgspec.json.encode(split.content), indent=2) + b"\n")
-
-
-def read_split(path: str | os.PathLike[str]) -> dict[str, str | None]:
-    """The split of every session, from ``split.json``.
-
-    Raises:
-        InputError: the file cannot be read, or is no split.
-    """
-    try:
-        return msgspec.json.decode(read_bytes(path), type=_Sessions).sessions
-    except msgspec.DecodeError as error:
-        raise InputError(f"{path}: is not a split file: {error}") from error
-
-
-class _Sessions(msgspec.Struct):
-    sessions: dict[str, str | None]
-
-
 def divide_lines(rows: Rows, block: Block, params: Mapping[str, Any]) -> list[Any]:
     """Task: the block's lines packed by split, in the order of ``params["splits"]``, each with its count."""
     sessions, splits = params["sessions"], params["splits"]
@@ -185,8 +153,22 @@ def divide_lines(rows: Rows, block: Block, params: Mapping[str, Any]) -> list[An
     events = records(rows, whole=parquet)
     lines: list[list[Any]] = [[] for _ in splits]
     for event, line in zip(events, rows.lines, strict=True):
+        if event.session_id not in sessions:
+            raise InputError(f"{block.path}: the split does not name its session {event.session_id!r}")
         lines[sessions[event.session_id]].append(event if parquet else line)
     return [(pack(some, params["suffix"]), len(some)) for some in lines]
+
+
+def check_writable(events: Sequence[str | os.PathLike[str]], suffix: str) -> None:
+    """Say, before any work is done, why :func:`write_manifests` would fail.
+
+    Raises:
+        InputError: a manifest is a pipe, which cannot be read a second time.
+        UsageError: an unknown suffix.
+    """
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{suffix}: unknown format; known: {', '.join(SUFFIXES)}")
+    refuse_pipes(events)
 
 
 def write_manifests(
@@ -205,8 +187,7 @@ def write_manifests(
         InputError: a manifest is faulty or has changed, or the files cannot be written.
         UsageError: an unknown suffix.
     """
-    if suffix not in SUFFIXES:
-        raise UsageError(f"{suffix}: unknown format; known: {', '.join(SUFFIXES)}")
+    check_writable(events, suffix)
     names = list(split.assignment.splits)
     if None in split.sessions.values():
         names.append(LEFT_OUT)
@@ -214,10 +195,9 @@ def write_manifests(
     sessions = {session: number[name or LEFT_OUT] for session, name in split.sessions.items()}
     params = {"sessions": sessions, "splits": names, "suffix": Path(f"x{suffix}").suffix}
     written = dict.fromkeys(names, 0)
-    total = sum(Path(path).stat().st_size for path in events)
+    total = sum(Path(path).stat().st_size for path in events if Path(path).is_file())
     done = 0
-    with ExitStack() as stack:
-        outputs = [stack.enter_context(output_pieces(Path(folder) / f"{name}{suffix}")) for name in names]
+    with output_pieces(*(Path(folder) / f"{name}{suffix}" for name in names)) as outputs:
         for block, pieces, _ in run_blocks(f"{__name__}:divide_lines", file_blocks(events), params):
             for name, write, (piece, count) in zip(names, outputs, pieces, strict=True):
                 write(piece)

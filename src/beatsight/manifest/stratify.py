@@ -24,6 +24,8 @@ import numpy as np
 # Bounds of the search: 50 000 sessions take about a second, and a few hundred groups converge long before.
 _CANDIDATES = 1000
 _ROUNDS = 1000
+# A group below this part of the smallest split's wanted hits fits anywhere.
+_SMALL = 0.1
 # Pairs tried to bring a lost label back; labels are lost only where groups are few.
 _EXCHANGED = 100
 # A change of the loss below this is rounding, not progress.
@@ -92,6 +94,10 @@ class Stratifier:
             # What holds none of any label is dealt last, by its events.
             mine = shuffled[waiting[shuffled] & ((self._columns[shuffled, column] > 0) | (not len(rest)))]
             size_class = np.frexp(self._columns[mine, column])[1]
+            # What fits anywhere goes in random order: sorted, training would get the rich of them first, and
+            # the others the many poor ones.
+            room = _SMALL * self.fractions.min() * self._columns[:, column].sum()
+            size_class[self._columns[mine, column] < room] = -1
             for group in mine[np.argsort(-size_class, kind="stable")]:
                 split = max(splits, key=lambda s: (need[s, column], need[s, events]))
                 self._split[group] = split

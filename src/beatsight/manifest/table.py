@@ -25,6 +25,7 @@ from beatsight.events import Event, Prediction, decode
 from beatsight.events.lines import KNOWN_KEYS
 from beatsight.events.parquet import ANY_KEYS, EXTRA, components_array, schema, struct_type
 from beatsight.events.records import Component
+from beatsight.files import reason
 from beatsight.manifest.blocks import Block, Rows, bases, file_blocks, is_parquet
 from beatsight.manifest.columns import column, parquet_select, quoted, scan
 from beatsight.manifest.pool import run_blocks
@@ -112,8 +113,9 @@ def work_folder() -> Iterator[Path]:
     try:
         folder = tempfile.TemporaryDirectory(prefix="beatsight-", ignore_cleanup_errors=True)
     except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
         raise BeatSightError(
-            f"{tempfile.gettempdir()}: no temporary folder can be made: {error.strerror or error}"
+            f"{named}no temporary folder can be made: {reason(error)} (TMPDIR chooses another disk)"
         ) from error
     with folder as name:
         yield Path(name)
@@ -131,15 +133,27 @@ def refuse_input_as_output(
         raise UsageError(f"{output}: is the manifest itself, which the report would replace")
 
 
-def connect(folder: Path) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection that spills into ``folder`` and reaches for nothing outside."""
-    db = duckdb.connect(":memory:")
-    db.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-    db.execute(f"SET temp_directory = '{quoted(folder / 'spill')}'")
-    db.execute("SET preserve_insertion_order = false")
-    db.execute("SET autoinstall_known_extensions = false")
-    db.execute("SET enable_progress_bar = false")
-    return db
+@contextmanager
+def connect(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB connection that spills into ``folder`` and reaches for nothing outside.
+
+    Its errors become ours, and Ctrl-C during a query is Ctrl-C.
+    """
+    with duckdb.connect(":memory:") as db:
+        try:
+            db.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+            db.execute(f"SET temp_directory = '{quoted(folder / 'spill')}'")
+            db.execute("SET preserve_insertion_order = false")
+            db.execute("SET autoinstall_known_extensions = false")
+            db.execute("SET enable_progress_bar = false")
+            yield db
+        except duckdb.Error as error:
+            raise _explained(error, folder) from error
+        except RuntimeError as error:
+            # DuckDB puts this in place of the KeyboardInterrupt that stopped its query.
+            if str(error) != "Query interrupted":
+                raise
+            raise KeyboardInterrupt from error
 
 
 def write_columns(rows: Rows, block: Block, params: Mapping[str, Any]) -> int:
@@ -190,6 +204,8 @@ def _refuse_clashes(fields: Sequence[str]) -> None:
     """SQL does not tell names apart by case, and two names are the table's own."""
     seen = {"row": "the table's own row number", "file": "the table's own file number"}
     for name in fields:
+        if not name or "\0" in name:
+            raise UsageError(f"{name!r}: is no name of a column")
         if name.lower() in seen:
             raise UsageError(
                 f"{name}: cannot be used here, its name is too like that of {seen[name.lower()]}"

@@ -124,7 +124,12 @@ def annotate_techniques(
         return masks[first:last].astype(_MASK).tobytes()
 
     for _, (changed, new), _ in rewrite(
-        [events], output, f"{__name__}:technique_lines", extra=of_block, progress=_half(progress, 1)
+        [events],
+        output,
+        f"{__name__}:technique_lines",
+        extra=of_block,
+        rows=len(masks),
+        progress=_half(progress, 1),
     ):
         report.changed_events += changed
         added.update(new)

@@ -17,7 +17,7 @@ from beatsight.errors import InputError
 from beatsight.events import Component, Event, Name, decode, from_builtins
 from beatsight.events.records import Seconds
 from beatsight.manifest.blocks import Block, Rows, file_blocks, is_parquet
-from beatsight.manifest.columns import parquet_select, quoted
+from beatsight.manifest.columns import parquet_select, scan
 from beatsight.manifest.pool import RowFault, run_blocks
 from beatsight.manifest.rows import refuse_bad_text
 from beatsight.manifest.table import Progress, Table
@@ -106,6 +106,6 @@ def open_truth(table: Table, path: Path, progress: Progress | None) -> int:
     table.query(
         f"""CREATE VIEW truth AS
         SELECT CAST(block AS BIGINT) << 32 | place AS pos, sample_id, session_id, onset_time, labels
-        FROM read_parquet('{quoted(shards)}/*.parquet')"""
+        FROM {scan(shards, "*.parquet")}"""
     )
     return count

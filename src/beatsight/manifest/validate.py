@@ -20,9 +20,8 @@ import msgspec
 
 from beatsight.errors import InputError, UsageError
 from beatsight.events.files import PARQUET
-from beatsight.files import atomic_path, open_output
 from beatsight.manifest.blocks import Block, file_blocks, is_parquet
-from beatsight.manifest.columns import quoted
+from beatsight.manifest.columns import scan
 from beatsight.manifest.faults import FAULTS_LISTED
 from beatsight.manifest.pool import run_blocks
 from beatsight.manifest.rewrite import Progress, check_format, output_pieces
@@ -165,19 +164,15 @@ class _Run:
         damage: list[str] = []
         self.report.files[name] = 0
         blocks = _blocks(path, len(self.places), damage)
-        try:
-            for block, result, before in run_blocks(
-                "beatsight.manifest.faults:check_lines", blocks, self.params
-            ):
-                first = block.stop if is_parquet(path) else before
-                self.places[block.number] = (name, first)
-                self._take(name, first, result)
-                rows += result["good"] + result["bad"]
-                self.done += block.size
-                if self.progress:
-                    self.progress(min(self.done, self.size), self.size)
-        except InputError as error:
-            damage.append(str(error))
+        for block, result, before in _checked(blocks, self.params, damage):
+            first = block.stop if is_parquet(path) else before
+            self.places[block.number] = (name, first)
+            self._take(name, first, result)
+            rows += result["good"] + result["bad"]
+            self.done += block.size
+            if self.progress:
+                self.progress(min(self.done, self.size), self.size)
+        if damage:
             # A block may have noted its ids and not come to its turn.
             for shard in Path(self.params["folder"]).iterdir():
                 if int(shard.stem) not in self.places:
@@ -207,6 +202,16 @@ class _Run:
             self.good(result["good_piece"])
         if self.bad:
             self.bad(result["bad_piece"])
+
+
+def _checked(
+    blocks: Iterator[Block], params: Mapping[str, Any], damage: list[str]
+) -> Iterator[tuple[Block, Any, int]]:
+    """The blocks with what is found in them, up to one that cannot be read."""
+    try:
+        yield from run_blocks("beatsight.manifest.faults:check_lines", blocks, params)
+    except InputError as error:
+        damage.append(str(error))
 
 
 def _blocks(path: Path, base: int, damage: list[str]) -> Iterator[Block]:
@@ -256,12 +261,11 @@ def validate(
         shards = folder / "ids"
         shards.mkdir()
         suffix = Path(output).suffix.lower() if output is not None else ""
-        run = _Run({"folder": str(shards), "suffix": suffix, "rejects": rejects is not None}, size, progress)
-        if rejects is not None:
-            temporary = stack.enter_context(atomic_path(rejects))
-            run.bad = stack.enter_context(open_output(temporary)).write
-        if output is not None:
-            run.good = stack.enter_context(output_pieces(output))
+        rejects_suffix = Path(rejects).suffix.lower() if rejects is not None else ""
+        run = _Run({"folder": str(shards), "suffix": suffix, "rejects": rejects_suffix}, size, progress)
+        writes = stack.enter_context(output_pieces(*(path for path in (output, rejects) if path is not None)))
+        run.good = writes[0] if output is not None else None
+        run.bad = writes[-1] if rejects is not None else None
         for path in files:
             run.file(path)
         report = run.report
@@ -269,7 +273,7 @@ def validate(
         report.unknown_labels = _unknown(run.labels, ALIASES)
         report.unknown_techniques = _unknown(run.techniques, techniques)
         if run.places:
-            db.execute(f"CREATE VIEW ids AS SELECT * FROM read_parquet('{quoted(shards)}/*.parquet')")
+            db.execute(f"CREATE VIEW ids AS FROM {scan(shards, '*.parquet')}")
             _find_repeated(Table(db, report.good_rows, (), [], folder), run.places, report)
     return report
 

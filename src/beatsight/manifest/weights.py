@@ -195,7 +195,9 @@ def _create_kept(
     table.query("CREATE TABLE repeats (row BIGINT)")
     ((with_group,),) = table.all(f"SELECT count(*) FILTER (WHERE {has_group}) FROM rows")
     if not with_group:
-        raise InputError(f"{path}: no event has the group field {settings.group_field!r}")
+        raise InputError(
+            f"{path}: no event has the group field {settings.group_field!r}; take another, such as session_id"
+        )
     summary.without_group = table.count - with_group
     if dedupe:
         summary.duplicates = create_repeats(table, dedupe, has_group, path)

@@ -10,7 +10,10 @@ import importlib
 import typer
 
 app = typer.Typer(
-    help="Check, convert, merge, compare and prepare manifests of labelled events.", no_args_is_help=True
+    help="Check, convert, merge, compare and prepare manifests of labelled events.\n\n"
+    "Example: beatsight manifest validate events.jsonl",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 # In the order of the work; a command is the function of its own name in the module of that name.

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from beatsight.cli.console import note, progress_bar, say
+from beatsight.cli.console import counted, note, progress_bar, say
 from beatsight.cli.manifest.options import Json, number, printable
 from beatsight.manifest.boundary import EDGES, BoundaryReport
 from beatsight.manifest.boundary import boundary_pack as write_pack
@@ -34,7 +34,9 @@ def boundary_pack(
         )
     say(as_json, {"output": str(output), **msgspec.to_builtins(report)}, _prose(report, output))
     if report.without_labels:
-        note(f"{number(report.without_labels)} events without components are at no edge")
+        note(f"{counted(report.without_labels, 'event')} without components: at no edge")
+    if not report.rows:
+        note("no hit lies at an edge, so the pack is empty; try a longer --margin-ms or a shorter --hop-ms")
     if report.repeated_ids:
         note(
             f"{number(report.repeated_ids)} rows are of a sample_id that an earlier event has too; "
@@ -54,6 +56,5 @@ def _prose(report: BoundaryReport, output: Path) -> str:
         if table.row_count:
             console.print(table)
     edges = ", ".join(f"{number(report.edges[edge])} {edge}" for edge in EDGES)
-    return (
-        f"{capture.get()}{output}: {number(report.rows)} edges ({edges}) of {number(report.events)} events."
-    )
+    found = f"{counted(report.rows, 'edge')} ({edges}) of {counted(report.events, 'event')}"
+    return f"{capture.get()}{output}: {found}."

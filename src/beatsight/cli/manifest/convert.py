@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from beatsight.cli.console import progress_bar, say
-from beatsight.cli.manifest.options import Events, Json, number
+from beatsight.cli.console import counted, progress_bar, say
+from beatsight.cli.manifest.options import Events, Json
 from beatsight.manifest.convert import convert as convert_manifest
 
 
@@ -25,4 +25,4 @@ def convert(
     """
     with progress_bar("Converting") as progress:
         count = convert_manifest(events, output, progress=progress)
-    say(as_json, {"events": count, "output": str(output)}, f"{output}: {number(count)} events.")
+    say(as_json, {"events": count, "output": str(output)}, f"{output}: {counted(count, 'event')}.")

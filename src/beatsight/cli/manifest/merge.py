@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from beatsight.cli.console import note, progress_bar, say
+from beatsight.cli.console import counted, note, progress_bar, say
 from beatsight.cli.manifest.options import Json, number
 from beatsight.errors import InputError, UsageError
 from beatsight.manifest.merge import POLICIES, MergeReport
@@ -63,6 +63,6 @@ def merge(
 
 
 def _prose(report: MergeReport, output: Path) -> str:
-    lines = [f"{path}: {number(rows)} events" for path, rows in report.inputs.items()]
-    dropped = f"{number(report.duplicates)} duplicates dropped, {number(report.conflicts)} conflicts"
-    return "\n".join([*lines, f"{output}: {number(report.written)} events; {dropped}."])
+    lines = [f"{path}: {counted(rows, 'event')}" for path, rows in report.inputs.items()]
+    dropped = f"{counted(report.duplicates, 'duplicate')} dropped, {counted(report.conflicts, 'conflict')}"
+    return "\n".join([*lines, f"{output}: {counted(report.written, 'event')}; {dropped}."])

@@ -8,13 +8,15 @@ from typing import Annotated
 import msgspec
 import typer
 
-from beatsight.cli.console import note, progress_bar, say
+from beatsight.cli.console import counted, note, progress_bar, say
 from beatsight.cli.manifest.options import Json, ManyEvents, number
 from beatsight.errors import InputError, UsageError
 from beatsight.files import write_bytes
-from beatsight.manifest.near_duplicates import NearDuplicates, Pair
+from beatsight.manifest.near_duplicates import Pair
+from beatsight.manifest.sounds import SoundReport
 from beatsight.manifest.sounds import near_duplicates as find
-from beatsight.manifest.split import read_split
+from beatsight.manifest.split_file import read_split
+from beatsight.manifest.table import refuse_input_as_output
 
 _SHOWN = 20
 
@@ -39,16 +41,20 @@ def near_duplicates(
     """
     if strict and split is None:
         raise UsageError("--strict needs --split")
+    refuse_input_as_output([*events, *([split] if split else [])], output)
     with progress_bar("Listening") as progress:
         found = find(events, audio_root, sessions=read_split(split) if split else None, progress=progress)
     answer = msgspec.json.encode(found)
     if output is not None:
         write_bytes(output, msgspec.json.format(answer, indent=2) + b"\n")
-    say(as_json, msgspec.to_builtins(found), _prose(found))
+    say(as_json, msgspec.to_builtins(found), _prose(found, split is not None))
+    if found.without_audio:
+        note(f"{counted(found.without_audio, 'event')} without an audio_path: not compared")
     if found.skipped:
         for name, why in list(found.skipped.items())[:_SHOWN]:
             note(f"{name}: not compared: {why}")
-        raise InputError(f"{number(len(found.skipped))} of the recordings could not be compared")
+        hint = "" if found.compared or audio_root else "; --audio-root says where they lie"
+        raise InputError(f"{counted(len(found.skipped), 'recording')} could not be compared{hint}")
     if strict and any(pair.across_splits for pair in found.pairs):
         raise typer.Exit(1)
 
@@ -61,12 +67,13 @@ def _line(pair: Pair) -> str:
     )
 
 
-def _prose(found: NearDuplicates) -> str:
+def _prose(found: SoundReport, with_split: bool) -> str:
     # What leaks between splits comes first.
     pairs = sorted(found.pairs, key=lambda pair: not pair.across_splits)
     lines = [_line(pair) for pair in pairs[:_SHOWN]]
     if len(pairs) > _SHOWN:
         lines.append(f"… and {number(len(pairs) - _SHOWN)} more pairs")
-    across = sum(pair.across_splits for pair in pairs)
-    total = f"{number(found.compared)} recordings compared: {number(len(pairs))} pairs"
-    return "\n".join([*lines, f"{total}, {number(across)} across splits."])
+    total = f"{counted(found.compared, 'recording')} compared: {counted(len(pairs), 'pair')}"
+    if with_split:
+        total += f", {number(sum(pair.across_splits for pair in pairs))} of them in two splits"
+    return "\n".join([*lines, f"{total}."])

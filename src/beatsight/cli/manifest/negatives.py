@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from beatsight.cli.console import note, progress_bar, say
+from beatsight.cli.console import counted, note, progress_bar, say
 from beatsight.cli.manifest.options import Json, number, printable
 from beatsight.manifest.negatives import (
     CLIP_AFTER_MS,
@@ -76,13 +76,14 @@ def _remarks(report: NegativesReport) -> None:
         ]
         rest = ", …" if len(named) > _SHOWN else ""
         note(
-            f"{number(report.unjudged)} predictions could not be judged, the truth has neither their "
-            f"sample_id nor timed events of their session: {', '.join(named[:_SHOWN])}{rest}"
+            f"{counted(report.unjudged, 'prediction')} could not be judged: the truth has neither the "
+            f"sample_id nor timed events of the session: {', '.join(named[:_SHOWN])}{rest}"
         )
     if report.unplaced:
-        note(f"{number(report.unplaced)} false positives have no session or time in either file: left out")
+        unplaced = counted(report.unplaced, "false positive")
+        note(f"{unplaced} without a session or time in either file: left out")
     if report.without_score:
-        note(f"{number(report.without_score)} predicted labels have no score: left out")
+        note(f"{counted(report.without_score, 'predicted label')} without a score: left out")
 
 
 def _prose(report: NegativesReport, output: Path) -> str:
@@ -102,7 +103,6 @@ def _prose(report: NegativesReport, output: Path) -> str:
     with console.capture() as capture:
         if table.row_count:
             console.print(table)
-    found = (
-        f"{number(report.false_positives)} false positives among {number(report.candidates)} confident labels"
-    )
-    return f"{capture.get()}{output}: {number(report.written)} hard negatives of {found}."
+    false_positives = counted(report.false_positives, "false positive")
+    found = f"{false_positives} among {counted(report.candidates, 'confident label')}"
+    return f"{capture.get()}{output}: {counted(report.written, 'hard negative')} of {found}."

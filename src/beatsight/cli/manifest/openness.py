@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from beatsight.cli.console import note, progress_bar, say
-from beatsight.cli.manifest.options import Json, number
+from beatsight.cli.console import counted, note, progress_bar, say
+from beatsight.cli.manifest.options import Json, number, printable
 from beatsight.errors import UsageError
 from beatsight.manifest.openness import OpennessReport, apply_openness
 
@@ -21,7 +21,7 @@ def openness(
         Path | None, typer.Option("--output", "-o", help="Manifest to write; may be the same file.")
     ] = None,
     curves: Annotated[
-        Path | None, typer.Option("--curves", help="File of openness curves.  [the packaged ones]")
+        Path | None, typer.Option("--curves", help="File of openness curves; default: the packaged ones.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     as_json: Json = False,
@@ -42,9 +42,17 @@ def openness(
     }  # fmt: skip
     say(as_json, answer, _prose(report, None if dry_run else output))
     for name, count in report.unknown_devices.items():
-        note(f"no curve for {name}: {number(count)} events with raw values were left as they are")
+        note(
+            f"no curve for {name}: {counted(count, 'event')} with raw values stayed as they were; "
+            "a curve of the device goes into a file for --curves"
+        )
     if report.without_device:
-        note(f"no device named: {number(report.without_device)} events with raw values were left as they are")
+        without = counted(report.without_device, "event")
+        note(
+            f"{without} with raw values name no device (device_vendor, device_model) and stayed as they were"
+        )
+    if not (report.updated_events or report.unknown_devices or report.without_device):
+        note("no hit has a raw pedal value (openness_raw), so there was nothing to calibrate")
 
 
 def _prose(report: OpennessReport, output: Path | None) -> str:
@@ -52,20 +60,21 @@ def _prose(report: OpennessReport, output: Path | None) -> str:
     for name, side in (("device", "left"), ("curve", "left"), ("events", "right"), ("hits", "right")):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for name, device in report.devices.items():
-        table.add_row(name, device["curve_id"], number(device["events"]), number(device["components"]))
+        table.add_row(
+            printable(name), device["curve_id"], number(device["events"]), number(device["components"])
+        )
     for name, count in report.unknown_devices.items():
-        table.add_row(name, "none", number(count), "-")
+        table.add_row(printable(name), "none", number(count), "-")
     if report.without_device:
         table.add_row("(no device named)", "none", number(report.without_device), "-")
     console = Console(width=100, highlight=False)
     with console.capture() as capture:
         if table.row_count:
             console.print(table)
-    what = f"{output}: wrote" if output else "Would update"
-    updated = f"{number(report.updated_events)} of {number(report.events)} events"
-    tail = (
-        f"{number(report.events)} events, {number(report.updated_events)} of them updated"
+    updated, events = number(report.updated_events), counted(report.events, "event")
+    done = (
+        f"{output}: wrote {events}, {updated} of them updated"
         if output
-        else updated
+        else f"Would update {updated} of {events}"
     )
-    return f"{capture.get()}{what} {tail} ({number(report.updated_components)} hits)."
+    return f"{capture.get()}{done} ({counted(report.updated_components, 'hit')})."

@@ -8,6 +8,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from beatsight.cli.console import number
+
+__all__ = ["Events", "Json", "ManyEvents", "number", "printable"]
+
 Events = Annotated[
     Path, typer.Argument(metavar="EVENTS", help="Manifest: .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
 ]
@@ -16,15 +20,6 @@ ManyEvents = Annotated[
     typer.Argument(metavar="EVENTS...", help="Manifests: .jsonl, .jsonl.gz, .jsonl.zst, .parquet."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
-
-
-def number(value: float) -> str:
-    """A count with its thousands set apart.
-
-    >>> number(7391699)
-    '7 391 699'
-    """
-    return f"{value:,}".replace(",", " ")
 
 
 def printable(text: str) -> str:

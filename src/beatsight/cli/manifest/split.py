@@ -11,9 +11,22 @@ from rich.console import Console
 from rich.table import Table
 
 from beatsight.cli.console import note, progress_bar, say
-from beatsight.cli.manifest.options import Json, ManyEvents, number
+from beatsight.cli.manifest.options import Json, ManyEvents, number, printable
 from beatsight.errors import UsageError
-from beatsight.manifest.split import DEFAULT_FRACTIONS, Split, split_manifest, write_manifests, write_split
+from beatsight.manifest.split import (
+    DEFAULT_FRACTIONS,
+    SHARED_KEYS,
+    Split,
+    check_writable,
+    split_manifest,
+    write_manifests,
+)
+from beatsight.manifest.split_file import write_split
+from beatsight.manifest.table import refuse_input_as_output
+
+_TOGETHER = {key.removesuffix("_id"): key for key in SHARED_KEYS}
+# Sessions are always kept whole; named alone, nothing else is.
+_SESSION = "session"
 
 
 def _shares(texts: list[str]) -> dict[str, float] | None:
@@ -27,7 +40,16 @@ def _shares(texts: list[str]) -> dict[str, float] | None:
             equals = ""
         if not equals or not name.strip():
             raise UsageError(f"--share {text!r} is not NAME=NUMBER, such as train=0.8")
+    if len(shares) < len(texts):
+        raise UsageError("--share names one split twice")
     return shares or None
+
+
+def _shared(words: list[str]) -> tuple[str, ...]:
+    """``["drummer", "kit"]`` as the keys of an event."""
+    if unknown := [word for word in words if word != _SESSION and word not in _TOGETHER]:
+        raise UsageError(f"--together {unknown[0]!r} is unknown; known: {', '.join(_TOGETHER)}, {_SESSION}")
+    return tuple(key for word, key in _TOGETHER.items() if word in words) if words else SHARED_KEYS
 
 
 def split(
@@ -42,7 +64,15 @@ def split(
     share: Annotated[
         list[str] | None,
         typer.Option(
-            "--share", help="Wanted share of events, NAME=NUMBER; repeat.  [train=.8 val=.1 test=.1]"
+            "--share", help="Wanted share of events, NAME=NUMBER; repeat. Default: train=.8 val=.1 test=.1."
+        ),
+    ] = None,
+    together: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--together",
+            help="What may not stand in two splits: drummer, kit, room; repeat. With session alone, whole "
+            "sessions and nothing more. Default: drummer, kit and room.",
         ),
     ] = None,
     synthetic_cap: Annotated[
@@ -58,18 +88,26 @@ def split(
     """
     if not suffix.startswith("."):
         suffix = f".{suffix}"
+    refuse_input_as_output(events, output)
+    if manifests is not None:
+        check_writable(events, suffix)
+    written: dict[str, int] = {}
     with progress_bar("Dividing") as progress:
         made = split_manifest(
             events,
             fractions=_shares(share or []) or DEFAULT_FRACTIONS,
             seed=seed,
             synthetic_cap=synthetic_cap,
+            shared=_shared(together or []),
             progress=progress,
         )
         if manifests is not None:
-            write_manifests(made, events, manifests, suffix=suffix, progress=progress)
-    write_split(made, output)
-    say(as_json, msgspec.to_builtins(made.content), _prose(made, output))
+            counts = write_manifests(made, events, manifests, suffix=suffix, progress=progress)
+            written = {str(manifests / f"{name}{suffix}"): count for name, count in counts.items()}
+    write_split(made.content, output)
+    answer = msgspec.to_builtins(made.content) | {"manifests": written}
+    lines = [f"{path}: {number(count)} events." for path, count in written.items()]
+    say(as_json, answer, "\n".join([_prose(made, output), *lines]))
     for text in made.assignment.notes:
         note(text)
 
@@ -87,7 +125,7 @@ def _prose(made: Split, output: Path) -> str:
     labels = next(iter(made.assignment.labels.values()), {})
     for label in labels:
         cells = [made.assignment.labels[name][label] for name in made.assignment.splits]
-        table.add_row(label, *(f"{number(cell.count)} ({cell.share:.1%})" for cell in cells))
+        table.add_row(printable(label), *(f"{number(cell.count)} ({cell.share:.1%})" for cell in cells))
     console = Console(width=100, highlight=False)
     with console.capture() as capture:
         console.print(table)

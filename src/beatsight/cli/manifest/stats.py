@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from beatsight.cli.console import progress_bar, say
+from beatsight.cli.console import counted, progress_bar, say
 from beatsight.cli.manifest.options import Json, ManyEvents, number, printable
-from beatsight.manifest.stats import ManifestStats, manifest_stats
+from beatsight.manifest.stats import ABSENT, Coverage, ManifestStats, manifest_stats
 
 _MINUTE_S, _HOUR_S = 60, 3600
 # Entries of one distribution shown at the terminal; --json holds all.
@@ -29,10 +29,10 @@ def stats(events: ManyEvents, as_json: Json = False) -> None:
 
 def _prose(found: ManifestStats) -> str:
     console = Console(width=100, highlight=False)
+    nothing: list[str] = []
     with console.capture() as capture:
         for path, count in found.files.items():
-            console.print(f"{printable(path)}: {number(count)} events", soft_wrap=True)
-        console.print()
+            console.print(f"{printable(path)}: {counted(count, 'event')}", soft_wrap=True)
         console.print(_totals(found))
         console.print(_labels(found))
         for title, values in (
@@ -44,8 +44,12 @@ def _prose(found: ManifestStats) -> str:
             ("bleed (events)", found.bleed),
             ("mix contexts (events)", found.mix_contexts),
         ):
-            if values:
+            if any(count for name, count in values.items() if name != ABSENT):
                 console.print(_two_columns(title, values))
+            else:
+                nothing.append(title.partition(" (")[0])
+        if nothing:
+            console.print(f"Not given in any event: {', '.join(nothing)}.")
         if found.duplicates.ids:
             console.print(_two_columns("repeated sample_ids (events)", found.duplicates.listed))
     return capture.get().rstrip()
@@ -64,7 +68,6 @@ def _two_columns(title: str, values: Mapping[str, Any]) -> Table:
 
 
 def _totals(found: ManifestStats) -> Table:
-    seconds = found.coverage.seconds
     values: dict[str, Any] = {
         "events": found.events,
         "hits": found.hits,
@@ -77,13 +80,26 @@ def _totals(found: ManifestStats) -> Table:
         "rooms": found.rooms,
         "audio files": found.coverage.audio_files,
         "events without audio": found.coverage.events_without_audio,
-        "time covered": f"{seconds / _HOUR_S:.2f} h"
-        if seconds >= _HOUR_S
-        else f"{seconds / _MINUTE_S:.2f} min",
-        "tempo": "–" if found.tempo_bpm is None else "{:g} to {:g} bpm".format(*found.tempo_bpm),
+        "time to the last onsets": _duration(found.coverage),
+        "tempo": _tempo(found.tempo_bpm),
         "repeated sample_ids": f"{number(found.duplicates.events)} ({found.duplicates.rate:.2%})",
     }
     return _two_columns("all together" if len(found.files) > 1 else "", values)
+
+
+def _tempo(bounds: tuple[float, float] | None) -> str:
+    if bounds is None:
+        return "–"
+    slowest, fastest = (f"{bpm:.4g}" for bpm in bounds)
+    return f"{slowest} bpm" if slowest == fastest else f"{slowest} to {fastest} bpm"
+
+
+def _duration(coverage: Coverage) -> str:
+    """The time covered; without audio files nobody knows it."""
+    if not coverage.audio_files:
+        return "–"
+    seconds = coverage.seconds
+    return f"{seconds / _HOUR_S:.2f} h" if seconds >= _HOUR_S else f"{seconds / _MINUTE_S:.2f} min"
 
 
 def _labels(found: ManifestStats) -> Table:

@@ -21,7 +21,7 @@ _NAMED = 10
 def techniques(
     events: Events,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Manifest to write.  [EVENTS itself]")
+        Path | None, typer.Option("--output", "-o", help="Manifest to write; default: EVENTS itself.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be added.")] = False,
     as_json: Json = False,
@@ -45,14 +45,18 @@ def techniques(
 
 def _prose(report: TechniquesReport, target: Path | None) -> str:
     table = Table(box=None, pad_edge=False)
-    table.add_column("technique")
+    table.add_column("technique (events)")
     for name in ("shown by", "added to" if target else "to add to"):
         table.add_column(name, justify="right")
     for name, found in report.found.items():
-        table.add_row(name, number(found), number(report.added[name]))
+        if found:
+            table.add_row(name, number(found), number(report.added[name]))
     console = Console(width=100, highlight=False)
     with console.capture() as capture:
-        console.print(table)
+        if table.row_count:
+            console.print(table)
+        if none := [name for name, found in report.found.items() if not found]:
+            console.print(f"Shown by no event: {', '.join(none)}.")
     changed, all_events = number(report.changed_events), number(report.events)
     if target is None:
         return f"{capture.get()}Would change {changed} of {all_events} events."

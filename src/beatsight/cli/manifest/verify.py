@@ -8,10 +8,12 @@ from typing import Annotated
 import msgspec
 import typer
 
-from beatsight.cli.console import progress_bar, say
+from beatsight.cli.console import counted, note, progress_bar, say
 from beatsight.cli.manifest.options import Events, Json, number
 from beatsight.errors import InputError
 from beatsight.manifest.sounds import verify as verify_manifest
+from beatsight.manifest.verify import read_provenance
+from beatsight.sources.ingest import provenance_path
 
 _SHOWN = 20
 
@@ -31,11 +33,18 @@ def verify(
     Example: beatsight manifest verify events.jsonl --deep
     """
     with progress_bar("Verifying") as progress:
-        count, problems = verify_manifest(events, audio_root, deep=deep, progress=progress)
+        report = verify_manifest(events, audio_root, deep=deep, progress=progress)
+    problems = report.problems
     lines = [f"{events}:row {one.row}: {one.audio_path}: {one.field}: {one.why}" for one in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
         lines.append(f"… and {number(len(problems) - _SHOWN)} more problems")
-    lines.append(f"{events}: {number(count)} recordings, {number(len(problems))} problems.")
-    say(as_json, {"recordings": count, "problems": msgspec.to_builtins(problems)}, "\n".join(lines))
+    lines.append(f"{events}: {counted(report.recordings, 'recording')}, {counted(len(problems), 'problem')}.")
+    say(as_json, msgspec.to_builtins(report), "\n".join(lines))
+    if report.without_audio:
+        note(f"{counted(report.without_audio, 'event')} without an audio_path: nothing to check")
+    if deep and read_provenance(events) is None:
+        note(f"{provenance_path(events)} is not there, so no hashes were compared")
     if problems:
-        raise InputError(f"{events}: {number(len(problems))} problems with its audio")
+        none_there = sum(one.field == "audio_path" for one in problems) == report.recordings
+        hint = "; --audio-root says where the recordings lie" if none_there and not audio_root else ""
+        raise InputError(f"{events}: {counted(len(problems), 'problem')} with its audio{hint}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from beatsight.cli.console import note, progress_bar, say
+from beatsight.cli.console import counted, note, progress_bar, say
 from beatsight.cli.manifest.options import Events, Json, number
 from beatsight.errors import UsageError
 from beatsight.manifest.sampling_profiles import WeightSettings, load_profiles
@@ -22,40 +22,54 @@ _SHOWN = 10
 def weights(
     events: Events,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Weights file to write (JSON), for train.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Weights to write (JSON), for train."),
     ] = None,
-    profile: Annotated[str | None, typer.Option("--profile", help="Settings to start from, by name.")] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="NAME", help="Settings to start from.")
+    ] = None,
     profiles: Annotated[
-        Path | None, typer.Option("--profiles", help="File of profiles; default: the packaged ones.")
+        Path | None, typer.Option("--profiles", metavar="FILE", help="Profiles; default: the packaged ones.")
     ] = None,
     group_field: Annotated[
         str | None,
-        typer.Option("--group-field", help="Key that names the group, such as session_id or audio_path."),
+        typer.Option(
+            "--group-field", metavar="KEY", help="Key that names the group: session_id, audio_path …"
+        ),
     ] = None,
-    min_count: Annotated[int | None, typer.Option("--min-count", min=0, help="Drop smaller groups.")] = None,
+    min_count: Annotated[
+        int | None, typer.Option("--min-count", min=0, metavar="N", help="Drop smaller groups.")
+    ] = None,
     smoothing: Annotated[
-        float | None, typer.Option("--smoothing", min=0, help="Added to every count.")
+        float | None, typer.Option("--smoothing", min=0, metavar="X", help="Added to every count.")
     ] = None,
     exponent: Annotated[
-        float | None, typer.Option("--exponent", help="weight = (count + smoothing) ** -exponent × boosts.")
+        float | None,
+        typer.Option("--exponent", metavar="X", help="How much less each event of a large group weighs."),
     ] = None,
     technique_boost: Annotated[
         list[str] | None,
         typer.Option(
-            "--technique-boost", help="NAME=FACTOR: for groups that have the technique; repeat. 1 undoes one."
+            "--technique-boost",
+            metavar="NAME=X",
+            help="Factor for groups that have the technique; repeat. 1 undoes one.",
         ),
     ] = None,
     dedupe_field: Annotated[
         list[str] | None,
-        typer.Option("--dedupe-field", help="Events that agree in these keys count once; repeat."),
+        typer.Option(
+            "--dedupe-field", metavar="KEY", help="Events that agree in these keys count once; repeat."
+        ),
     ] = None,
     max_events_per_group: Annotated[
         int | None,
-        typer.Option("--max-events-per-group", min=0, help="Stop counting here; 0: no limit."),
+        typer.Option("--max-events-per-group", min=0, metavar="N", help="Stop counting here; 0: no limit."),
     ] = None,
     technique_filter: Annotated[
         list[str] | None,
-        typer.Option("--technique-filter", help="Count only events with one of these techniques; repeat."),
+        typer.Option(
+            "--technique-filter", metavar="NAME", help="Count only events with one of these; repeat."
+        ),
     ] = None,
     filter_match_all: Annotated[
         bool | None,
@@ -68,8 +82,12 @@ def weights(
             help="Keep groups without any such event, counted in full.",
         ),
     ] = None,
-    min_weight: Annotated[float | None, typer.Option("--min-weight", min=0, help="Lowest weight.")] = None,
-    max_weight: Annotated[float | None, typer.Option("--max-weight", min=0, help="Highest weight.")] = None,
+    min_weight: Annotated[
+        float | None, typer.Option("--min-weight", min=0, metavar="X", help="Lowest weight.")
+    ] = None,
+    max_weight: Annotated[
+        float | None, typer.Option("--max-weight", min=0, metavar="X", help="Highest weight.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Weigh every session or audio file of a manifest, for train to sample from.
@@ -140,13 +158,24 @@ def _prose(report: WeightReport, output: Path | None) -> str:
     lines = [
         f"{name:<24}{number(value):>12}" for name, value in rows if value or name in ("events", "counted")
     ]
+    if report.technique_totals:
+        lines += ["", "techniques (of the events counted)"]
     lines += [f"{name:<24}{number(value):>12}" for name, value in report.technique_totals.items()]
     where = f"{output}: " if output else ""
     lines.append(
-        f"{where}{number(summary.groups)} groups by {report.parameters['group_field']}, "
-        f"weights {min(values):.4g} to {max(values):.4g}."
+        f"{where}{counted(summary.groups, 'group')} by {report.parameters['group_field']}, "
+        f"weights {min(values):.4g} to {max(values):.4g}{_limited(report)}."
     )
     return "\n".join(lines)
+
+
+def _limited(report: WeightReport) -> str:
+    """How many weights are at a limit, so that equal weights explain themselves."""
+    values = [group.weight for group in report.weights.values()]
+    low, high = report.parameters["min_weight"], report.parameters["max_weight"]
+    limits = (("lowest", low, values.count(low)), ("highest", high, values.count(high)))
+    words = [f"{number(count)} at the {name} allowed, {limit:g}" for name, limit, count in limits if count]
+    return f"; {' and '.join(words)}" if words else ""
 
 
 def _remark(report: WeightReport) -> None:
@@ -155,12 +184,16 @@ def _remark(report: WeightReport) -> None:
         note(text)
     if summary.without_group:
         field = report.parameters["group_field"]
-        note(f"{number(summary.without_group)} events have no {field}; they do not count")
+        note(f"{counted(summary.without_group, 'event')} without {field} did not count")
     if summary.unmatched_groups:
-        note(f"{number(summary.unmatched_groups)} groups have no event that passes the filter: no weight")
+        note(
+            f"{counted(summary.unmatched_groups, 'group')} without an event that passes the filter: no weight"
+        )
     small = summary.dropped_groups
     if small:
         first = ", ".join(f"{name} ({count})" for name, count in list(small.items())[:_SHOWN])
         more = ", …" if len(small) > _SHOWN else ""
         least = report.parameters["min_count"]
-        note(f"{number(len(small))} groups under {least} events get no weight: {first}{more}")
+        note(
+            f"{counted(len(small), 'group')} under {counted(least, 'event')}, without a weight: {first}{more}"
+        )
