@@ -30,12 +30,13 @@ from rich.table import Table
 HERE = Path(__file__).parent
 SIZES = (100_000, 1_000_000)
 MILLION = 1_000_000
-_SAMPLE_S = 0.05
+# Looking at memory costs the processes some; more often, and the times would show it.
+_SAMPLE_S = 0.25
 
 
 @dataclass(frozen=True)
 class Row:
-    """An operation: its words, with ``{a}``, ``{b}`` for two manifests, ``{ap}``, ``{bp}`` for the Parquet ones,
+    """An operation: its words, with ``{a}``, ``{b}`` for manifests, ``{ap}``, ``{bp}`` for them in Parquet,
     ``{preds}`` for predictions and ``{out}`` for a folder; goals for a million events."""
 
     name: str

@@ -183,4 +183,4 @@ def test_small_files_start_no_processes(tmp_path: Path, monkeypatch: pytest.Monk
     paths = [write_jsonl(tmp_path / f"{n}.jsonl", odd_events(20, n)) for n in range(4)]
     params = {"task": COPY, "params": {}, "suffix": ""}
     found = list(run_blocks("beatsight.manifest.rewrite:rewrite_block", file_blocks(paths), params))
-    assert [result[0] for _, result, _ in found] == [20] * 4
+    assert [rows for _, ((rows, _), _), _ in found] == [20] * 4

@@ -159,7 +159,7 @@ def expect_barks(hits: list[Hit], found: list[set[str]]) -> None:
         then = [hit for hit in hats if hit.time == after]
         opened = any(h.is_open for h in now) and not any(h.is_closed for h in now)
         closed = any(h.is_closed for h in then) and not any(h.is_open for h in then)
-        if opened and closed and 0.02 + SLACK < after - time <= 0.2 + SLACK:
+        if opened and closed and 0.04 - SLACK <= after - time <= 0.2 + SLACK:
             for hit in now:
                 if hit.is_open:
                     found[hit.index].add("hihat_bark")

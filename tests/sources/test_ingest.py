@@ -372,6 +372,23 @@ def test_progress_and_audio_hashes(tmp_path: Path) -> None:
     assert json.loads(result.provenance.read_text(encoding="utf-8"))["audio"] == {}
 
 
+def test_audio_paths_of_two_sources_start_at_one_folder(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    root = generic_trees.audacity(tmp_path / "one")
+    plain = ingest("audacity", root, tmp_path / "plain.jsonl")
+    result = ingest("audacity", root, tmp_path / "events.jsonl", audio_root=tmp_path)
+    before, after = (read_events(one.output) for one in (plain, result))
+    prefix = root.relative_to(tmp_path).as_posix()
+    named = [event.audio_path and f"{prefix}/{event.audio_path}" for event in before]
+    assert named == [event.audio_path for event in after]
+    assert any(named) and all((tmp_path / name).is_file() for name in named if name)
+    assert [event.sample_id for event in before] == [event.sample_id for event in after]
+    hashes = [json.loads(one.provenance.read_text(encoding="utf-8"))["audio"] for one in (plain, result)]
+    assert {f"{prefix}/{name}": value for name, value in hashes[0].items()} == hashes[1] != {}
+    with pytest.raises(UsageError, match=r"does not hold .*, so audio paths cannot start there"):
+        ingest("audacity", root, tmp_path / "events.jsonl", audio_root=tmp_path / "two")
+
+
 def test_a_single_file_is_a_source_too(tmp_path: Path) -> None:
     root = generic_trees.midi_files(tmp_path)
     result = ingest("midi", root / "a.mid", tmp_path / "events.jsonl")

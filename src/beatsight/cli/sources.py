@@ -73,6 +73,10 @@ def ingest(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the source.")
     ] = None,
+    audio_root: Annotated[
+        Path | None,
+        typer.Option("--audio-root", help="Folder above ROOT that audio paths start from."),
+    ] = None,
     no_audio_hashes: Annotated[
         bool, typer.Option("--no-audio-hashes", help="Do not hash the audio files (large sets).")
     ] = False,
@@ -87,7 +91,13 @@ def ingest(
     """
     with progress_bar(f"Reading {name}") as progress:
         result = ingest_source(
-            name, root, output, _settings(settings or []), progress=progress, audio_hashes=not no_audio_hashes
+            name,
+            root,
+            output,
+            _settings(settings or []),
+            progress=progress,
+            audio_hashes=not no_audio_hashes,
+            audio_root=audio_root,
         )
     say(as_json, _answer(result), "\n".join(_summary(result, root)))
     if result.skipped:

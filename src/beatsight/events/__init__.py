@@ -1,7 +1,7 @@
 """Labelled drum moments: the typed records, their lines of JSON, their files."""
 
 from beatsight.events.files import read_events, read_records, write_records
-from beatsight.events.lines import check, decode, encode, from_builtins, line_faults, to_builtins
+from beatsight.events.lines import check, check_all, decode, encode, from_builtins, line_faults, to_builtins
 from beatsight.events.records import (
     Component,
     Context,
@@ -24,6 +24,7 @@ __all__ = [
     "Record",
     "Unit",
     "check",
+    "check_all",
     "decode",
     "dynamic_bucket",
     "encode",

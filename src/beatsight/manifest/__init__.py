@@ -1,4 +1,4 @@
-"""Tables of labelled events, of any size: each operation is a function, and a ``beatsight manifest`` command.
+"""Tables of labelled events, of any size; each operation is also a ``beatsight manifest`` command.
 
     validate.validate            every fault by file, line and field
     convert.convert              JSON lines to Parquet and back
@@ -14,6 +14,6 @@
     negatives.hard_negatives     a model's confident false positives
     boundary.boundary_pack       hits at the edges of streaming windows
 
-They stand on ``blocks`` (a file cut into pieces), ``pool`` (processes that work on them), ``table`` (columns in
-DuckDB) and ``rewrite`` (rows written anew, aside and renamed).
+They stand on ``blocks`` (a file cut into pieces), ``pool`` (processes that work on them), ``table`` (columns
+in DuckDB) and ``rewrite`` (rows written anew, aside and renamed).
 """

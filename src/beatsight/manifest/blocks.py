@@ -58,6 +58,7 @@ class Rows:
     lines: list[bytes]
     numbers: list[int] | range
     count: int
+    ascii: bool = False  # whether all lines are known to be
 
 
 def is_parquet(path: str | os.PathLike[str]) -> bool:
@@ -177,8 +178,8 @@ def read_block(block: Block) -> Rows:
     count = len(lines) - 1 + bool(lines[-1])
     if not lines[-1]:
         lines.pop()
-    if all(line and not line.isspace() for line in lines):
-        return Rows(lines, range(1, count + 1), count)
+    if all(map(bytes.strip, lines)):
+        return Rows(lines, range(1, count + 1), count, data.isascii())
     numbers = [number for number, line in enumerate(lines, start=1) if line.strip()]
     return Rows([line for line in lines if line.strip()], numbers, count)
 

@@ -8,8 +8,6 @@ group: a connected component of the graph of sessions and keys.
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from beatsight.errors import InputError
 
@@ -34,6 +32,10 @@ def connected_groups(n_sessions: int, session: np.ndarray, key: np.ndarray) -> n
     >>> connected_groups(4, np.array([0, 2, 2, 3, 1]), np.array([7, 7, 1, 1, 4])).tolist()
     [0, 1, 0, 0]
     """
+    # Imported here: it takes as long as many a command that never asks for groups.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     session, key = np.asarray(session, np.int64), np.asarray(key, np.int64)
     if session.ndim != 1 or session.shape != key.shape:
         raise InputError(

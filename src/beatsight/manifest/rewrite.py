@@ -204,7 +204,8 @@ def rewrite(
             (write,) = stack.enter_context(output_pieces(output))
             suffix = Path(output).suffix.lower()
         wrapped = {"task": task, "params": dict(params or {}), "suffix": suffix}
-        for block, ((found, result), piece), before in run_blocks(f"{__name__}:rewrite_block", blocks, wrapped):
+        answers = run_blocks(f"{__name__}:rewrite_block", blocks, wrapped)
+        for block, ((found, result), piece), before in answers:
             if write is not None:
                 write(piece)
             count += found

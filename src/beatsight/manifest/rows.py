@@ -7,13 +7,15 @@ from typing import Any
 import msgspec
 
 from beatsight.errors import InputError
-from beatsight.events import Event, Record, check, decode
+from beatsight.events import Event, Record, check_all, decode
 from beatsight.manifest.blocks import Rows
 from beatsight.manifest.pool import RowFault
 
 
 def refuse_bad_text(rows: Rows) -> None:
     """Unknown keys are passed over unread, so broken UTF-8 in them is looked for here."""
+    if rows.ascii:
+        return
     for line, number in zip(rows.lines, rows.numbers, strict=True):
         if not line.isascii():
             try:
@@ -34,11 +36,13 @@ def records(rows: Rows, kind: type[Record] = Event, *, whole: bool = False) -> l
         RowFault: the first faulty line.
     """
     refuse_bad_text(rows)
-    read = decode if whole else check
     found: list[Record] = []
     try:
-        for line in rows.lines:
-            found.append(read(line, kind, ""))
+        if whole:
+            for line in rows.lines:
+                found.append(decode(line, kind, ""))
+        else:
+            check_all(rows.lines, kind, found)
     except InputError as error:
         raise RowFault(rows.numbers[len(found)], str(error).removeprefix(": ")) from None
     return found

@@ -14,7 +14,7 @@ FORMAT = "beatsight-split/1"
 
 
 class SplitFile(msgspec.Struct):
-    """The content of the file; a session that is left out has the split null. Reading needs ``sessions`` only."""
+    """The content of the file; a session left out has the split null. Only ``sessions`` must be there."""
 
     sessions: dict[str, str | None]
     format: str = FORMAT

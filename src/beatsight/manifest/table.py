@@ -12,11 +12,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -164,8 +166,8 @@ def write_columns(rows: Rows, block: Block, params: Mapping[str, Any]) -> int:
     found: list[Any] = records(rows, kind, whole=bool(unknown))
     if EXTRA in parts and not unknown:
         _complete_components(found, rows)
-    columns: dict[str, pa.Array] = {"block": pa.array([block.number] * len(found), pa.int32())}
-    columns["place"] = pa.array(range(len(found)), pa.int32())
+    columns: dict[str, pa.Array] = {"block": np.full(len(found), block.number, np.int32)}
+    columns["place"] = np.arange(len(found), dtype=np.int32)
     types = schema(kind)
     for number, name in enumerate(fields):
         at = f"c{number}"  # not the name: a key of a file may have any, also that of another column
@@ -177,7 +179,7 @@ def write_columns(rows: Rows, block: Block, params: Mapping[str, Any]) -> int:
         elif name == "scores":
             columns[at] = pa.array([list(record.scores.items()) for record in found], types.field(name).type)
         else:
-            columns[at] = pa.array([getattr(record, name) for record in found], types.field(name).type)
+            columns[at] = pa.array(list(map(attrgetter(name), found)), types.field(name).type)
     if parts:
         columns["components"] = components_array([record.components for record in found], parts)
     pq.write_table(

@@ -19,8 +19,8 @@ From one event:
 
 From a take:
 
-- ``hihat_bark``, on the opening stroke: a hat struck open whose next hat moment is more than
-  :data:`MOMENT_S` and at most :data:`BARK_S` later and closed, by stick or pedal. Openness, where it is
+- ``hihat_bark``, on the opening stroke: a hat struck open whose next hat moment is between
+  :data:`BARK_LEAST_S` and :data:`BARK_S` later and closed, by stick or pedal. Openness, where it is
   known, outweighs the label. A foot splash leaves the hats open; a moment that holds both an open and a
   closed hat is neither.
 - ``flam`` and ``drag``, on the main stroke: exactly one or two softer strokes of the same drum before it,
@@ -65,6 +65,9 @@ MOMENT_S = 0.020
 # A sixteenth at 75 beats a minute. The open eighths of a disco pattern, which are no barks, last longer up
 # to 150.
 BARK_S = 0.200
+# A hat that is shut sooner has not sounded open: in Groove MIDI, nearly all of these (a sixth of what the
+# upper limit alone finds) are shut by the pedal, and most of them are one drummer's.
+BARK_LEAST_S = 0.040
 # Two labels of one stroke differ by less, two strokes of one drum by more (beatsight.sources.moments).
 STROKE_S = 0.015
 # A flam is one broad hit up to about 40 ms in the catalogue; slow players and the spread double of a drag

@@ -22,6 +22,7 @@ COMPONENTS = (
 
 _MOMENT = rules.MOMENT_S + rules.ROUNDING_S
 _BARK = rules.BARK_S + rules.ROUNDING_S
+_BARK_LEAST = rules.BARK_LEAST_S - rules.ROUNDING_S
 _STROKE = rules.STROKE_S - rules.ROUNDING_S
 _GRACE = rules.GRACE_S + rules.ROUNDING_S
 
@@ -76,7 +77,7 @@ SELECT h.row FROM hits h SEMI JOIN (
             SELECT take, time, bool_or(opens) AS opens, bool_or(closes) AS closes
             FROM hits WHERE hat > 0 GROUP BY take, time
         ) WINDOW w AS (PARTITION BY take ORDER BY time)
-    ) WHERE struck_open AND shut AND gap > {_MOMENT} AND gap <= {_BARK}
+    ) WHERE struck_open AND shut AND gap >= {_BARK_LEAST} AND gap <= {_BARK}
 ) b ON h.take = b.take AND h.time = b.time WHERE h.opens
 """
 # Strokes with another one near; those that are one; then each with the strokes around it.

@@ -95,8 +95,11 @@ def _item_path(item: Any) -> Path:
 class _Stream:
     """Events of all items in order, counted on the way, with ids that no two of them share."""
 
-    def __init__(self, source: Source, items: list[Any], report: Report, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, source: Source, items: list[Any], report: Report, settings: Mapping[str, str], prefix: str
+    ) -> None:
         self._source = source
+        self._prefix = prefix
         self._items = items
         self._settings = settings
         self._seen: set[str] = set()
@@ -139,6 +142,7 @@ class _Stream:
         if event.audio_path is None:
             self.without_audio += 1
         else:
+            event.audio_path = self._prefix + event.audio_path
             self.audio.add(event.audio_path)
 
 
@@ -218,6 +222,15 @@ def provenance_path(output: str | os.PathLike[str]) -> Path:
     return output.with_name(f"{output.name}.provenance.json")
 
 
+def _prefix(base: Path, top: Path) -> str:
+    """What stands before an audio path of ``base`` when it starts from ``top``."""
+    try:
+        relative = base.resolve().relative_to(top.resolve()).as_posix()
+    except ValueError:
+        raise UsageError(f"{top}: does not hold {base}, so audio paths cannot start there") from None
+    return "" if relative == "." else f"{relative}/"
+
+
 def ingest(
     name: str,
     root: str | os.PathLike[str],
@@ -226,6 +239,7 @@ def ingest(
     *,
     progress: Progress | None = None,
     audio_hashes: bool = True,
+    audio_root: str | os.PathLike[str] | None = None,
 ) -> IngestResult:
     """Read a source and write its events and their provenance.
 
@@ -236,9 +250,11 @@ def ingest(
         settings: of the source; those that are not given have their default.
         progress: is called with what was done, the total, and what it is of.
         audio_hashes: also note the SHA-256 of every audio file that an event names; large sets take long.
+        audio_root: folder that the events' audio paths start from, one that holds ``root``; default:
+            ``root``. Manifests that are to be merged need one folder in common.
 
     Raises:
-        UsageError: an unknown source, setting or choice.
+        UsageError: an unknown source, setting or choice, or an ``audio_root`` that does not hold ``root``.
         InputError: the root is not laid out as the source is or gives no event, or the output is unwritable.
     """
     source = find_source(name)
@@ -252,10 +268,11 @@ def ingest(
     tell = progress or (lambda done, total, what: None)
     items = source.find(root, filled)
     report = Report(root)
-    stream = _Stream(source, items, report, filled)
-    _write_events(stream, source, root, output, tell)
     base = root if root.is_dir() else root.parent
-    audio = {path: inside(base, path) for path in stream.audio} if audio_hashes else {}
+    top = base if audio_root is None else Path(audio_root)
+    stream = _Stream(source, items, report, filled, _prefix(base, top))
+    _write_events(stream, source, root, output, tell)
+    audio = {path: inside(top, path) for path in stream.audio} if audio_hashes else {}
     hashes = {
         "files": _hashes(report.files, report, tell, "hashing"),
         "audio": _hashes(audio, report, tell, "hashing audio"),

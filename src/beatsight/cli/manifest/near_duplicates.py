@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -12,11 +12,12 @@ from beatsight.cli.console import counted, note, progress_bar, say
 from beatsight.cli.manifest.options import Json, ManyEvents, number
 from beatsight.errors import InputError, UsageError
 from beatsight.files import write_bytes
-from beatsight.manifest.near_duplicates import Pair
-from beatsight.manifest.sounds import SoundReport
-from beatsight.manifest.sounds import near_duplicates as find
 from beatsight.manifest.split_file import read_split
 from beatsight.manifest.table import refuse_input_as_output
+
+if TYPE_CHECKING:
+    from beatsight.manifest.near_duplicates import Pair
+    from beatsight.manifest.sounds import SoundReport
 
 _SHOWN = 20
 
@@ -39,6 +40,9 @@ def near_duplicates(
 
     Example: beatsight manifest near-duplicates events.jsonl --split split.json -o pairs.json
     """
+    # Imported here: what listens takes as long to load as many a command that does not.
+    from beatsight.manifest.sounds import near_duplicates as find
+
     if strict and split is None:
         raise UsageError("--strict needs --split")
     refuse_input_as_output([*events, *([split] if split else [])], output)

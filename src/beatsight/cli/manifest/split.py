@@ -13,6 +13,7 @@ from rich.table import Table
 from beatsight.cli.console import note, progress_bar, say
 from beatsight.cli.manifest.options import Json, ManyEvents, number, printable
 from beatsight.errors import UsageError
+from beatsight.manifest.rewrite import SUFFIXES
 from beatsight.manifest.split import (
     DEFAULT_FRACTIONS,
     SHARED_KEYS,
@@ -89,6 +90,8 @@ def split(
     if not suffix.startswith("."):
         suffix = f".{suffix}"
     refuse_input_as_output(events, output)
+    if output.name.lower().endswith((*SUFFIXES, ".ndjson")):
+        raise UsageError(f"{output}: the split is JSON, not a manifest; --manifests FOLDER writes the rows")
     if manifests is not None:
         check_writable(events, suffix)
     written: dict[str, int] = {}

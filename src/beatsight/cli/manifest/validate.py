@@ -55,9 +55,9 @@ def _prose(report: ValidateReport, output: Path | None, rejects: Path | None, li
     lines = [str(fault) for fault in report.listed[:limit]]
     if report.faults > len(lines):
         lines.append(f"… {number(report.faults - len(lines))} more faults" if lines else "")
-    lines += [f"{path}: {number(good)} good rows" for path, good in report.files.items()]
+    lines += [f"{path}: {counted(good, 'good row')}" for path, good in report.files.items()]
     if output is not None:
-        lines.append(f"{output}: the {number(report.good_rows)} good rows")
+        lines.append(f"{output}: {counted(report.good_rows, 'good row')}")
     if rejects is not None:
         lines.append(f"{rejects}: the {number(report.faulty_rows)} faulty rows")
     if report.repeated_ids:

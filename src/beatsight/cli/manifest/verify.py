@@ -11,8 +11,6 @@ import typer
 from beatsight.cli.console import counted, note, progress_bar, say
 from beatsight.cli.manifest.options import Events, Json, number
 from beatsight.errors import InputError
-from beatsight.manifest.sounds import verify as verify_manifest
-from beatsight.manifest.verify import read_provenance
 from beatsight.sources.ingest import provenance_path
 
 _SHOWN = 20
@@ -32,6 +30,10 @@ def verify(
 
     Example: beatsight manifest verify events.jsonl --deep
     """
+    # Imported here: what listens takes as long to load as many a command that does not.
+    from beatsight.manifest.sounds import verify as verify_manifest
+    from beatsight.manifest.verify import read_provenance
+
     with progress_bar("Verifying") as progress:
         report = verify_manifest(events, audio_root, deep=deep, progress=progress)
     problems = report.problems
