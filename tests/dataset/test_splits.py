@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from beatsight.dataset.splits import check_splits, linked_groups, split_sessions
 from beatsight.errors import InputError
 from beatsight.events import Component, Event
-from beatsight.manifest.split_file import read_split
+from beatsight.manifest.splitting.split_file import read_split
 
 
 @st.composite

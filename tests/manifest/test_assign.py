@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beatsight.errors import InputError
-from beatsight.manifest.assign import Assignment, SessionTable, assign_splits
-from beatsight.manifest.grouping import connected_groups, first_come
+from beatsight.manifest.splitting.assign import Assignment, SessionTable, assign_splits
+from beatsight.manifest.splitting.grouping import connected_groups, first_come
 
 WANTED = {"train": 0.8, "val": 0.1, "test": 0.1}
 

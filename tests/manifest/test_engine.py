@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from beatsight.errors import InputError, UsageError
 from beatsight.events import Event, decode, encode, read_records, to_builtins, write_records
-from beatsight.manifest import blocks as blocks_module
-from beatsight.manifest import pool as pool_module
-from beatsight.manifest.blocks import Rows, file_blocks, read_block
 from beatsight.manifest.convert import checked_lines, convert
-from beatsight.manifest.pool import run_blocks
-from beatsight.manifest.rewrite import line_output, rewrite
-from beatsight.manifest.table import ALL_COMPONENT_KEYS, open_table
+from beatsight.manifest.engine import blocks as blocks_module
+from beatsight.manifest.engine import pool as pool_module
+from beatsight.manifest.engine.blocks import Rows, file_blocks, read_block
+from beatsight.manifest.engine.pool import run_blocks
+from beatsight.manifest.engine.rewrite import line_output, rewrite
+from beatsight.manifest.engine.table import ALL_COMPONENT_KEYS, open_table
 
 COPY = "beatsight.manifest.convert:checked_lines"
 EVENT = {"sample_id": "a", "session_id": "s", "onset_time": 0.5, "components": [{"label": "kick"}]}
@@ -119,7 +119,7 @@ class TestProcesses:
             where = f"events{suffix}:434"
         for workers in (1, 2):
             with pytest.raises(InputError, match=rf"{where}: components\[0\]\.velocity: Expected `?float"):
-                list(run_blocks("beatsight.manifest.rewrite:rewrite_block", file_blocks([path]),
+                list(run_blocks("beatsight.manifest.engine.rewrite:rewrite_block", file_blocks([path]),
                                 {"task": COPY, "params": {}, "suffix": ""}, workers))  # fmt: skip
 
     def test_the_number_of_processes_changes_nothing(self, tmp_path: Path, small_blocks: int) -> None:
@@ -129,7 +129,7 @@ class TestProcesses:
             [
                 (block.number, result, before)
                 for block, result, before in run_blocks(
-                    "beatsight.manifest.rewrite:rewrite_block",
+                    "beatsight.manifest.engine.rewrite:rewrite_block",
                     file_blocks([tmp_path / "in.jsonl"]),
                     params,
                     n,
@@ -151,7 +151,7 @@ class TestProcesses:
         self, tmp_path: Path, small_blocks: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         write_jsonl(tmp_path / "in.jsonl", odd_events(500, 1))
-        monkeypatch.setattr("beatsight.manifest.pool.sys.executable", "/bin/false")
+        monkeypatch.setattr("beatsight.manifest.engine.pool.sys.executable", "/bin/false")
         with pytest.raises(Exception, match="ended early"):
             convert(tmp_path / "in.jsonl", tmp_path / "out.jsonl")
         assert not list(tmp_path.glob("*out*"))

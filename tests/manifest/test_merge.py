@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from beatsight.errors import InputError, UsageError
 from beatsight.events import Event, decode, write_records
-from beatsight.manifest.blocks import file_blocks
+from beatsight.manifest.engine.blocks import file_blocks
 from beatsight.manifest.merge import MergeReport, merge
 from beatsight.manifest.same_ids import LISTED, POLICIES, Policy
 

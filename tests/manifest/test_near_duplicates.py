@@ -14,9 +14,9 @@ from scipy.signal import resample_poly
 
 from beatsight.audio.io import SAMPLE_RATE
 from beatsight.errors import MissingDependencyError, UsageError
-from beatsight.manifest.alignment import Heard, compare
-from beatsight.manifest.fingerprint import RATE, fingerprint
-from beatsight.manifest.near_duplicates import AudioItem, NearDuplicates, Pair, find_near_duplicates
+from beatsight.manifest.likeness.alignment import Heard, compare
+from beatsight.manifest.likeness.fingerprint import RATE, fingerprint
+from beatsight.manifest.likeness.near_duplicates import AudioItem, NearDuplicates, Pair, find_near_duplicates
 from beatsight.synth.kit import make_kit
 from beatsight.synth.song import make_song, render_drums
 

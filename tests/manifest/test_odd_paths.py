@@ -13,11 +13,11 @@ from event_strategies import odd_events, write_jsonl
 
 from beatsight.errors import InputError, UsageError
 from beatsight.events import Event, decode, write_records
-from beatsight.manifest.blocks import file_blocks
 from beatsight.manifest.convert import convert
-from beatsight.manifest.pool import run_blocks
-from beatsight.manifest.rewrite import rewrite
-from beatsight.manifest.table import open_table
+from beatsight.manifest.engine.blocks import file_blocks
+from beatsight.manifest.engine.pool import run_blocks
+from beatsight.manifest.engine.rewrite import rewrite
+from beatsight.manifest.engine.table import open_table
 
 COPY = "beatsight.manifest.convert:checked_lines"
 NAMES = (
@@ -179,8 +179,8 @@ class TestParquet:
 
 
 def test_small_files_start_no_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beatsight.manifest.pool.sys.executable", "/bin/false")
+    monkeypatch.setattr("beatsight.manifest.engine.pool.sys.executable", "/bin/false")
     paths = [write_jsonl(tmp_path / f"{n}.jsonl", odd_events(20, n)) for n in range(4)]
     params = {"task": COPY, "params": {}, "suffix": ""}
-    found = list(run_blocks("beatsight.manifest.rewrite:rewrite_block", file_blocks(paths), params))
+    found = list(run_blocks("beatsight.manifest.engine.rewrite:rewrite_block", file_blocks(paths), params))
     assert [rows for _, ((rows, _), _), _ in found] == [20] * 4

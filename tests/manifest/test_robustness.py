@@ -44,9 +44,9 @@ from robustness import (
 import beatsight
 from beatsight.errors import InputError
 from beatsight.events import Event, read_records
-from beatsight.manifest import blocks as blocks_module
 from beatsight.manifest.convert import convert
-from beatsight.manifest.rewrite import rewrite
+from beatsight.manifest.engine import blocks as blocks_module
+from beatsight.manifest.engine.rewrite import rewrite
 
 OLD = b"the old file\n"
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from beatsight.dataset.splits import check_splits
 from beatsight.errors import InputError, UsageError
 from beatsight.events import Event, decode, read_records, to_builtins, write_records
-from beatsight.manifest.rewrite import SUFFIXES
-from beatsight.manifest.split import LEFT_OUT, SHARED_KEYS, Split, split_manifest, write_manifests
-from beatsight.manifest.split_file import read_split, write_split
+from beatsight.manifest.engine.rewrite import SUFFIXES
+from beatsight.manifest.splitting.split import LEFT_OUT, SHARED_KEYS, Split, split_manifest, write_manifests
+from beatsight.manifest.splitting.split_file import read_split, write_split
 from beatsight.taxonomy import is_known, resolve
 
 

@@ -24,8 +24,8 @@ from beatsight.cli.manifest import app
 from beatsight.errors import InputError, UsageError
 from beatsight.events import read_events
 from beatsight.files import open_input
-from beatsight.manifest.blocks import file_blocks
 from beatsight.manifest.convert import convert
+from beatsight.manifest.engine.blocks import file_blocks
 from beatsight.manifest.validate import Fault, RepeatedId, UnknownName, validate
 from beatsight.taxonomy import is_known, resolve_technique
 
@@ -331,7 +331,7 @@ def test_the_command(tmp_path: Path) -> None:
     good, bad = lines(tmp_path / "good.jsonl", GOOD), lines(tmp_path / "bad.jsonl", GOOD, b"{}", b"[]")
     passed = CliRunner().invoke(app, ["validate", str(good)])
     assert passed.exit_code == 0, passed.output
-    assert passed.stdout == f"{good}: 1 good rows\n"
+    assert passed.stdout == f"{good}: 1 good row\n"
     run = ["validate", str(good), str(bad), "--limit", "1", "--rejects", str(tmp_path / "rejects.jsonl")]
     failed = CliRunner().invoke(app, run)
     # The program's entry point turns the error into one sentence on stderr and its exit code, 3.

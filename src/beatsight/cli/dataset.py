@@ -13,7 +13,7 @@ from beatsight.dataset.build import build_dataset
 from beatsight.dataset.splits import check_splits
 from beatsight.dataset.store import Dataset, open_dataset
 from beatsight.events import read_events
-from beatsight.manifest.split_file import read_split
+from beatsight.manifest.splitting.split_file import read_split
 
 app = typer.Typer(help="Build and check training data.", no_args_is_help=True, add_completion=False)
 

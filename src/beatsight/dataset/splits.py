@@ -3,7 +3,7 @@
 Hits of one song (or one-shots of one kit) share drummer, room and gear; on both sides of a split they would
 make validation look better than it is. Sessions that share a drummer, a kit or a room stay together as one
 group, unless that costs training or validation too much; then a note says so, and sessions are split singly.
-The split itself is :func:`beatsight.manifest.assign.assign_splits`.
+The split itself is :func:`beatsight.manifest.splitting.assign.assign_splits`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from beatsight.errors import InputError
 from beatsight.events import Event
-from beatsight.manifest.assign import Assignment, SessionTable, assign_splits
-from beatsight.manifest.grouping import connected_groups
+from beatsight.manifest.splitting.assign import Assignment, SessionTable, assign_splits
+from beatsight.manifest.splitting.grouping import connected_groups
 
 SPLITS = ("train", "val", "test")
 # Whole groups may hold out up to this many times what was asked. Three equal kits and the default of 15 %

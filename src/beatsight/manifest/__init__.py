@@ -8,12 +8,13 @@
     techniques.annotate_techniques   techniques that the events show
     openness.apply_openness      hi-hat openness from pedal values
     weights.sampling_weights     how often training draws from each group
-    split.split_manifest         sessions into train, val and test
+    splitting.split.split_manifest   sessions into train, val and test
     sounds.near_duplicates       one sound, or one performance, twice
     sounds.verify                is the audio there, and as long as the rows say
     negatives.hard_negatives     a model's confident false positives
     boundary.boundary_pack       hits at the edges of streaming windows
 
-They stand on ``blocks`` (a file cut into pieces), ``pool`` (processes that work on them), ``table`` (columns
-in DuckDB) and ``rewrite`` (rows written anew, aside and renamed).
+They stand on ``engine``: ``blocks`` (a file cut into pieces), ``pool`` (processes that work on them),
+``table`` (columns in DuckDB) and ``rewrite`` (rows written anew, aside and renamed). ``splitting`` and
+``likeness`` hold what needs several files: groups of sessions, and fingerprints of sound.
 """

@@ -25,8 +25,8 @@ import msgspec
 from beatsight.errors import InputError, UsageError
 from beatsight.events.files import PARQUET
 from beatsight.files import atomic_path, open_output
-from beatsight.manifest.blocks import is_parquet
-from beatsight.manifest.table import Progress, Table, open_table
+from beatsight.manifest.engine.blocks import is_parquet
+from beatsight.manifest.engine.table import Progress, Table, open_table
 from beatsight.taxonomy import is_known, resolve
 
 EDGES = ("leading", "trailing")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from beatsight.events.files import PARQUET
-from beatsight.manifest.blocks import Block, Rows
-from beatsight.manifest.rewrite import Progress, rewrite
-from beatsight.manifest.rows import records
+from beatsight.manifest.engine.blocks import Block, Rows
+from beatsight.manifest.engine.rewrite import Progress, rewrite
+from beatsight.manifest.engine.rows import records
 
 
 def checked_lines(rows: Rows, block: Block, params: Mapping[str, Any]) -> tuple[list[Any], int]:

@@ -16,8 +16,8 @@ import msgspec
 
 from beatsight.errors import InputError, UsageError
 from beatsight.files import write_bytes
+from beatsight.manifest.engine.table import Progress, Table, open_table, refuse_input_as_output
 from beatsight.manifest.stats import ABSENT
-from beatsight.manifest.table import Progress, Table, open_table, refuse_input_as_output
 
 
 @dataclass

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from beatsight.errors import InputError
 from beatsight.events import Event, check, line_faults
 from beatsight.events.files import PARQUET
-from beatsight.manifest.blocks import Block, Rows
-from beatsight.manifest.rewrite import pack
-from beatsight.manifest.rows import records
+from beatsight.manifest.engine.blocks import Block, Rows
+from beatsight.manifest.engine.rewrite import pack
+from beatsight.manifest.engine.rows import records
 from beatsight.taxonomy import is_known, resolve_technique
 
 # So many faults are told one by one; the rest is counted.

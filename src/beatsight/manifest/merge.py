@@ -20,13 +20,13 @@ from typing import Any
 
 from beatsight.errors import InputError, UsageError
 from beatsight.events.files import PARQUET
-from beatsight.manifest.blocks import Block, Rows, bases, file_blocks, refuse_pipes
-from beatsight.manifest.columns import scan
-from beatsight.manifest.pool import run_blocks
-from beatsight.manifest.rewrite import Progress, check_format, line_output, refuse_twice, rewrite
-from beatsight.manifest.rows import records
+from beatsight.manifest.engine.blocks import Block, Rows, bases, file_blocks, refuse_pipes
+from beatsight.manifest.engine.columns import scan
+from beatsight.manifest.engine.pool import run_blocks
+from beatsight.manifest.engine.rewrite import Progress, check_format, line_output, refuse_twice, rewrite
+from beatsight.manifest.engine.rows import records
+from beatsight.manifest.engine.table import Table, connect, refuse_input_as_output, work_folder
 from beatsight.manifest.same_ids import POLICIES, Conflict, Noted, Policy, judge, list_conflicts, unpacked
-from beatsight.manifest.table import Table, connect, refuse_input_as_output, work_folder
 
 
 @dataclass

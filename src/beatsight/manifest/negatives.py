@@ -22,8 +22,8 @@ import msgspec
 import pyarrow as pa
 
 from beatsight.errors import InputError, UsageError
-from beatsight.manifest.rewrite import Progress, check_format, line_output
-from beatsight.manifest.table import Table, open_table
+from beatsight.manifest.engine.rewrite import Progress, check_format, line_output
+from beatsight.manifest.engine.table import Table, open_table
 from beatsight.manifest.truth import open_truth
 from beatsight.taxonomy import is_known, resolve
 

@@ -23,9 +23,9 @@ from msgspec import Meta
 from beatsight.errors import InputError
 from beatsight.events import Unit
 from beatsight.files import read_bytes
-from beatsight.manifest.blocks import Block, Rows
-from beatsight.manifest.rewrite import Progress, rewrite
-from beatsight.manifest.rows import fields_of, records
+from beatsight.manifest.engine.blocks import Block, Rows
+from beatsight.manifest.engine.rewrite import Progress, rewrite
+from beatsight.manifest.engine.rows import fields_of, records
 
 PACKAGED_CURVES = Path(__file__).parent / "calibration" / "openness_curves.json"
 # A pedal has 128 steps; six decimals lose nothing and keep lines short.

@@ -19,8 +19,8 @@ from beatsight.events import Event
 from beatsight.events.lines import KNOWN_KEYS
 from beatsight.events.parquet import ANY_KEYS, EXTRA, struct_type
 from beatsight.events.records import Component
-from beatsight.manifest.columns import column, scan
-from beatsight.manifest.table import Table
+from beatsight.manifest.engine.columns import column, scan
+from beatsight.manifest.engine.table import Table
 
 _JSON_PARTS = [one.name for one in struct_type(Component) if one.name in ANY_KEYS or one.name == EXTRA]
 

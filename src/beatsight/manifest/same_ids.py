@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beatsight.errors import InputError
-from beatsight.manifest.blocks import Block, Rows, file_blocks
-from beatsight.manifest.pool import RowFault, run_blocks, where
-from beatsight.manifest.rows import fields_of, records
-from beatsight.manifest.table import Table
+from beatsight.manifest.engine.blocks import Block, Rows, file_blocks
+from beatsight.manifest.engine.pool import RowFault, run_blocks, where
+from beatsight.manifest.engine.rows import fields_of, records
+from beatsight.manifest.engine.table import Table
 
 Policy = Literal["first", "last", "both", "refuse"]
 POLICIES: tuple[Policy, ...] = ("first", "last", "both", "refuse")

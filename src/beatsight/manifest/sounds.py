@@ -9,9 +9,9 @@ from pathlib import Path
 
 from beatsight.errors import InputError
 from beatsight.files import inside
-from beatsight.manifest.near_duplicates import AudioItem, NearDuplicates, Pair, find_near_duplicates
-from beatsight.manifest.rewrite import refuse_empty, refuse_twice
-from beatsight.manifest.table import Table, open_table
+from beatsight.manifest.engine.rewrite import refuse_empty, refuse_twice
+from beatsight.manifest.engine.table import Table, open_table
+from beatsight.manifest.likeness.near_duplicates import AudioItem, NearDuplicates, Pair, find_near_duplicates
 from beatsight.manifest.verify import AudioUse, Problem, check_audio, read_provenance
 
 Progress = Callable[[int, int], None]
@@ -48,7 +48,7 @@ def near_duplicates(
     Args:
         events: manifests of any format.
         audio_root: folder that audio paths start from; default: that of the first manifest.
-        sessions: split of each session (:func:`beatsight.manifest.split_file.read_split`).
+        sessions: split of each session (:func:`beatsight.manifest.splitting.split_file.read_split`).
         progress: called with (files or pairs done, in all).
 
     Raises:

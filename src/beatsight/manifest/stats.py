@@ -17,7 +17,7 @@ from typing import Any
 
 from beatsight import taxonomy
 from beatsight.errors import InputError
-from beatsight.manifest.table import Progress, Table, open_table
+from beatsight.manifest.engine.table import Progress, Table, open_table
 
 ABSENT = "(absent)"
 # Upper edges, as in beatsight.events.dynamic_bucket; a test holds the two together.

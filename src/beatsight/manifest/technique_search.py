@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from beatsight.manifest import technique_rules as rules
-from beatsight.manifest.table import Table
+from beatsight.manifest.engine.table import Table
 from beatsight.manifest.technique_rules import BIT
 from beatsight.taxonomy import CANONICAL
 

@@ -18,9 +18,9 @@ import msgspec
 import numpy as np
 
 from beatsight.errors import InputError
-from beatsight.manifest.blocks import Block, Rows
-from beatsight.manifest.rewrite import Progress, check_format, rewrite
-from beatsight.manifest.table import open_table
+from beatsight.manifest.engine.blocks import Block, Rows
+from beatsight.manifest.engine.rewrite import Progress, check_format, rewrite
+from beatsight.manifest.engine.table import open_table
 from beatsight.manifest.technique_rules import TECHNIQUES
 from beatsight.manifest.technique_search import COMPONENTS, FIELDS, search
 

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from beatsight.errors import InputError
 from beatsight.events import Component, Event, Name, decode, from_builtins
 from beatsight.events.records import Seconds
-from beatsight.manifest.blocks import Block, Rows, file_blocks, is_parquet
-from beatsight.manifest.columns import parquet_select, scan
-from beatsight.manifest.pool import RowFault, run_blocks
-from beatsight.manifest.rows import refuse_bad_text
-from beatsight.manifest.table import Progress, Table
+from beatsight.manifest.engine.blocks import Block, Rows, file_blocks, is_parquet
+from beatsight.manifest.engine.columns import parquet_select, scan
+from beatsight.manifest.engine.pool import RowFault, run_blocks
+from beatsight.manifest.engine.rows import refuse_bad_text
+from beatsight.manifest.engine.table import Progress, Table
 
 
 class _Truth(msgspec.Struct, gc=False):

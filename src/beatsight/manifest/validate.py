@@ -20,12 +20,12 @@ import msgspec
 
 from beatsight.errors import InputError, UsageError
 from beatsight.events.files import PARQUET
-from beatsight.manifest.blocks import Block, file_blocks, is_parquet
-from beatsight.manifest.columns import scan
+from beatsight.manifest.engine.blocks import Block, file_blocks, is_parquet
+from beatsight.manifest.engine.columns import scan
+from beatsight.manifest.engine.pool import run_blocks
+from beatsight.manifest.engine.rewrite import Progress, check_format, output_pieces
+from beatsight.manifest.engine.table import Table, connect, work_folder
 from beatsight.manifest.faults import FAULTS_LISTED
-from beatsight.manifest.pool import run_blocks
-from beatsight.manifest.rewrite import Progress, check_format, output_pieces
-from beatsight.manifest.table import Table, connect, work_folder
 from beatsight.taxonomy import ALIASES, load_techniques
 
 # So many repeated ids and unknown names are listed.

@@ -31,9 +31,15 @@ import msgspec
 
 from beatsight.errors import InputError, UsageError
 from beatsight.files import write_bytes
+from beatsight.manifest.engine.table import (
+    ALL_COMPONENT_KEYS,
+    Progress,
+    Table,
+    open_table,
+    refuse_input_as_output,
+)
 from beatsight.manifest.repeats import create_repeats
 from beatsight.manifest.sampling_profiles import WeightSettings, check_settings
-from beatsight.manifest.table import ALL_COMPONENT_KEYS, Progress, Table, open_table, refuse_input_as_output
 
 
 @dataclass

@@ -12,11 +12,11 @@ from beatsight.cli.console import counted, note, progress_bar, say
 from beatsight.cli.manifest.options import Json, ManyEvents, number
 from beatsight.errors import InputError, UsageError
 from beatsight.files import write_bytes
-from beatsight.manifest.split_file import read_split
-from beatsight.manifest.table import refuse_input_as_output
+from beatsight.manifest.engine.table import refuse_input_as_output
+from beatsight.manifest.splitting.split_file import read_split
 
 if TYPE_CHECKING:
-    from beatsight.manifest.near_duplicates import Pair
+    from beatsight.manifest.likeness.near_duplicates import Pair
     from beatsight.manifest.sounds import SoundReport
 
 _SHOWN = 20

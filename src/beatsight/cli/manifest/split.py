@@ -13,8 +13,9 @@ from rich.table import Table
 from beatsight.cli.console import note, progress_bar, say
 from beatsight.cli.manifest.options import Json, ManyEvents, number, printable
 from beatsight.errors import UsageError
-from beatsight.manifest.rewrite import SUFFIXES
-from beatsight.manifest.split import (
+from beatsight.manifest.engine.rewrite import SUFFIXES
+from beatsight.manifest.engine.table import refuse_input_as_output
+from beatsight.manifest.splitting.split import (
     DEFAULT_FRACTIONS,
     SHARED_KEYS,
     Split,
@@ -22,8 +23,7 @@ from beatsight.manifest.split import (
     split_manifest,
     write_manifests,
 )
-from beatsight.manifest.split_file import write_split
-from beatsight.manifest.table import refuse_input_as_output
+from beatsight.manifest.splitting.split_file import write_split
 
 _TOGETHER = {key.removesuffix("_id"): key for key in SHARED_KEYS}
 # Sessions are always kept whole; named alone, nothing else is.

@@ -27,7 +27,7 @@ import msgspec
 
 from beatsight.errors import BeatSightError, InputError, MissingDependencyError, UsageError
 from beatsight.files import reason
-from beatsight.manifest.blocks import Block, Rows, is_parquet, read_block
+from beatsight.manifest.engine.blocks import Block, Rows, is_parquet, read_block
 
 Task = Callable[[Rows, Block, Mapping[str, Any]], Any]
 
@@ -155,7 +155,7 @@ class _Workers:
     def _process(self) -> subprocess.Popen[bytes]:
         process: subprocess.Popen[bytes] | None = getattr(self._mine, "process", None)
         if process is None:
-            program = "from beatsight.manifest.pool import serve; serve()"
+            program = "from beatsight.manifest.engine.pool import serve; serve()"
             environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
             with self._lock:
                 if self._stopped:
@@ -221,7 +221,7 @@ def run_blocks(
 
     Args:
         task: ``"beatsight.module:function"``.
-        blocks: see :func:`beatsight.manifest.blocks.file_blocks`; taken as they are needed.
+        blocks: see :func:`beatsight.manifest.engine.blocks.file_blocks`; taken as they are needed.
         params: handed to every call.
         workers: processes; default: one a core.
 

@@ -28,10 +28,10 @@ from beatsight.events.lines import KNOWN_KEYS
 from beatsight.events.parquet import ANY_KEYS, EXTRA, components_array, schema, struct_type
 from beatsight.events.records import Component
 from beatsight.files import reason
-from beatsight.manifest.blocks import Block, Rows, bases, file_blocks, is_parquet
-from beatsight.manifest.columns import column, parquet_select, quoted, scan
-from beatsight.manifest.pool import run_blocks
-from beatsight.manifest.rows import records
+from beatsight.manifest.engine.blocks import Block, Rows, bases, file_blocks, is_parquet
+from beatsight.manifest.engine.columns import column, parquet_select, quoted, scan
+from beatsight.manifest.engine.pool import run_blocks
+from beatsight.manifest.engine.rows import records
 
 # Called with (bytes read, bytes in all).
 Progress = Callable[[int, int], None]

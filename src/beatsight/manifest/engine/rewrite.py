@@ -26,8 +26,8 @@ from beatsight.events import Event, decode
 from beatsight.events.files import PARQUET
 from beatsight.events.parquet import schema, to_table
 from beatsight.files import atomic_path, reason
-from beatsight.manifest.blocks import Block, Rows, file_blocks, refuse_pipes
-from beatsight.manifest.pool import WithBytes, run_blocks
+from beatsight.manifest.engine.blocks import Block, Rows, file_blocks, refuse_pipes
+from beatsight.manifest.engine.pool import WithBytes, run_blocks
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 # Called with (bytes read, bytes in all).

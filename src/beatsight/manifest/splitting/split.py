@@ -1,7 +1,7 @@
 """A manifest's sessions into train, val and test: no drummer, kit or room on two sides.
 
 The answer is ``split.json`` (schema in docs/formats.md), which ``dataset build`` and ``near-duplicates``
-read; the rows themselves can be written apart as well. The rules: :mod:`beatsight.manifest.assign`.
+read; the rows themselves can be written apart as well. The rules: :mod:`beatsight.manifest.splitting.assign`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,21 @@ import numpy as np
 from beatsight import taxonomy
 from beatsight.errors import InputError, UsageError
 from beatsight.events.files import PARQUET
-from beatsight.manifest.assign import Assignment, SessionTable, assign_splits
-from beatsight.manifest.blocks import Block, Rows, file_blocks, refuse_pipes
-from beatsight.manifest.grouping import connected_groups
-from beatsight.manifest.pool import run_blocks
-from beatsight.manifest.rewrite import SUFFIXES, Progress, output_pieces, pack, refuse_empty, refuse_twice
-from beatsight.manifest.rows import records
-from beatsight.manifest.split_file import SplitFile
-from beatsight.manifest.table import Table, open_table
+from beatsight.manifest.engine.blocks import Block, Rows, file_blocks, refuse_pipes
+from beatsight.manifest.engine.pool import run_blocks
+from beatsight.manifest.engine.rewrite import (
+    SUFFIXES,
+    Progress,
+    output_pieces,
+    pack,
+    refuse_empty,
+    refuse_twice,
+)
+from beatsight.manifest.engine.rows import records
+from beatsight.manifest.engine.table import Table, open_table
+from beatsight.manifest.splitting.assign import Assignment, SessionTable, assign_splits
+from beatsight.manifest.splitting.grouping import connected_groups
+from beatsight.manifest.splitting.split_file import SplitFile
 
 DEFAULT_FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 # What may not stand on two sides, besides the session itself.

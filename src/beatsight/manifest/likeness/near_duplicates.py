@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from beatsight.errors import InputError, UsageError, require
-from beatsight.manifest.alignment import SAME_AUDIO, SAME_RHYTHM, Heard, Kind, compare
-from beatsight.manifest.fingerprint import RATE, Fingerprint, fingerprint, hear
+from beatsight.manifest.likeness.alignment import SAME_AUDIO, SAME_RHYTHM, Heard, Kind, compare
+from beatsight.manifest.likeness.fingerprint import RATE, Fingerprint, fingerprint, hear
 
 Progress = Callable[[int, int], None]
 

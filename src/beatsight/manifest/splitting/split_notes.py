@@ -36,7 +36,7 @@ class Outcome:
 
     Attributes:
         names, group, labels, counts, events, synthetic: as in
-            :class:`beatsight.manifest.assign.SessionTable`.
+            :class:`beatsight.manifest.splitting.assign.SessionTable`.
         fractions: wanted share by split name.
         split: index of the split, or ``LEFT_OUT``.
     """

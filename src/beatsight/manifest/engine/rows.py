@@ -8,8 +8,8 @@ import msgspec
 
 from beatsight.errors import InputError
 from beatsight.events import Event, Record, check_all, decode
-from beatsight.manifest.blocks import Rows
-from beatsight.manifest.pool import RowFault
+from beatsight.manifest.engine.blocks import Rows
+from beatsight.manifest.engine.pool import RowFault
 
 
 def refuse_bad_text(rows: Rows) -> None:

@@ -1,7 +1,8 @@
 """Sessions into splits: whole groups only, every label divided like the whole, few synthetic events, seeded.
 
 The same sessions, seed and shares give the same splits, whatever the order of the sessions. What could not be
-balanced is said in :attr:`Assignment.notes`. How groups are placed: :mod:`beatsight.manifest.stratify`.
+balanced is said in :attr:`Assignment.notes`. How groups are placed:
+:mod:`beatsight.manifest.splitting.stratify`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from math import isfinite
 import numpy as np
 
 from beatsight.errors import InputError
-from beatsight.manifest.grouping import first_come
-from beatsight.manifest.split_notes import LEFT_OUT, Outcome, Share, training_split
-from beatsight.manifest.stratify import Stratifier
+from beatsight.manifest.splitting.grouping import first_come
+from beatsight.manifest.splitting.split_notes import LEFT_OUT, Outcome, Share, training_split
+from beatsight.manifest.splitting.stratify import Stratifier
 
 _SUM_TOLERANCE = 1e-6
 

@@ -25,7 +25,7 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import uniform_filter1d
 
-from beatsight.manifest.fingerprint import HOP, RATE, RHYTHM_S, levels_db, onset_envelope
+from beatsight.manifest.likeness.fingerprint import HOP, RATE, RHYTHM_S, levels_db, onset_envelope
 
 Kind = Literal["same audio", "same performance"]
 
@@ -153,7 +153,7 @@ def compare(
     """Lay the second recording over the first; None when they are different recordings.
 
     Args:
-        first, second: what :func:`beatsight.manifest.fingerprint.hear` decoded.
+        first, second: what :func:`beatsight.manifest.likeness.fingerprint.hear` decoded.
         same_audio: least coherence 0..1 of a copy.
         same_rhythm: least onset correlation 0..1 of another hearing of one performance.
 

@@ -1,0 +1,1 @@
+"""One sound, or one performance, under two names: fingerprints, alignment, pairs."""
