@@ -4,14 +4,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-all lint format bench clean
+.PHONY: help setup demo test test-all lint format bench bench-manifests clean
 
 help:
 	@echo "make demo      set up, then run the whole chain on songs it makes itself (minutes)"
 	@echo "make test      set up, then run the fast tests"
 	@echo "make test-all  the slow tests too"
 	@echo "make lint      style and types"
-	@echo "make bench     print the figures that docs/benchmarks.md states"
+	@echo "make bench     measure the speed of transcription, features and training"
+	@echo "make bench-manifests  measure the manifest operations on 100 k and 1 M events"
 
 setup: $(STAMP)
 
@@ -41,6 +42,9 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/speed.py
+
+bench-manifests: $(STAMP)
+	$(BIN)/python benchmarks/manifests.py
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -341,8 +341,8 @@ def test_the_command(tmp_path: Path) -> None:
     assert failed.stdout.splitlines() == [
         f"{bad}:2: sample_id: is missing",
         "… 4 more faults",
-        f"{good}: 1 good rows",
-        f"{bad}: 1 good rows",
+        f"{good}: 1 good row",
+        f"{bad}: 1 good row",
         f"{tmp_path / 'rejects.jsonl'}: the 2 faulty rows",
         f"Remark: 1 sample_ids occur more than once; the first is 'a', 2 times from {good}:1 on.",
     ]
