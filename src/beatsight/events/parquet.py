@@ -162,14 +162,20 @@ def _values(name: str, column: pa.Array, ours: bool) -> list[Any]:
         parts = dict(zip((field.name for field in column.type), column.flatten(), strict=True))
         objects: list[Any] = _objects(parts, len(column), ours)
         if column.null_count:
-            objects = [one if there else None for one, there in zip(objects, column.is_valid(), strict=True)]
+            objects = [
+                one if there else None
+                for one, there in zip(objects, column.is_valid().to_pylist(), strict=True)
+            ]
         return objects
     if pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type):
         items = _values("", column.flatten(), ours)
         ends = pc.cumulative_sum(pc.fill_null(pc.list_value_length(column), 0)).to_pylist()
         lists: list[Any] = [items[start:end] for start, end in zip([0, *ends], ends, strict=False)]
         if column.null_count:
-            lists = [one if there else None for one, there in zip(lists, column.is_valid(), strict=True)]
+            lists = [
+                one if there else None
+                for one, there in zip(lists, column.is_valid().to_pylist(), strict=True)
+            ]
         return lists
     return column.to_pylist()
 

@@ -132,14 +132,15 @@ def _find_repeated(table: Table, places: dict[int, tuple[str, int]], report: Val
     # Hashes first: a table of all ids would be many times as large.
     table.query(
         """CREATE TABLE repeated AS
-        SELECT sample_id, count(*) AS n, min((block, line)) AS head FROM ids
+        SELECT sample_id, count(*) AS n, min(struct_pack(block, line)) AS head
+        FROM ids
         WHERE hash(sample_id) IN (
             SELECT h FROM (SELECT hash(sample_id) AS h FROM ids) GROUP BY h HAVING count(*) > 1)
         GROUP BY sample_id HAVING count(*) > 1"""
     )
     report.repeated_ids = table.all("SELECT count(*) FROM repeated")[0][0]
-    for sample, count, (block, line) in table.all(
-        f"SELECT sample_id, n, head FROM repeated ORDER BY head LIMIT {NAMES_LISTED}"
+    for sample, count, block, line in table.all(
+        f"SELECT sample_id, n, head.block, head.line FROM repeated ORDER BY head LIMIT {NAMES_LISTED}"
     ):
         file, before = places[block]
         report.repeated_listed.append(RepeatedId(sample, count, file, before + line))
