@@ -199,6 +199,13 @@ def test_ctrl_c(name: str, moment: str, large: dict[str, Path], tmp_path: Path) 
 
 
 @needs_proc
+def test_a_polite_kill(large: dict[str, Path], tmp_path: Path) -> None:
+    done, _ = _killed("openness", "writing", signal.SIGTERM, large, tmp_path)
+    assert done.sentence(130) == "stopped"
+    assert list(contents(tmp_path)) == [f"out/{outputs(tmp_path)['openness'].name}"]
+
+
+@needs_proc
 def test_a_worker_that_is_killed(large: dict[str, Path], tmp_path: Path) -> None:
     (target := tmp_path / "out.jsonl").write_bytes(OLD)
     token = uuid.uuid4().hex

@@ -286,6 +286,7 @@ class TestIdmtSmtDrums:
         ("xml", "message"),
         [
             ("<a><event>", "#MIX.xml:1: is not valid XML: no element found"),
+            ('<?xml version="1.0" encoding="moon"?><a/>', "#MIX.xml: is not valid XML: unknown encoding"),
             (idmt_xml([("soon", "KD")]), "#MIX.xml:8: onsetSec 'soon' is not a time in seconds"),
             (idmt_xml([("-0.3", "KD")]), "#MIX.xml:8: onsetSec -0.3 s is not in the recording"),
             (idmt_xml([("inf", "KD")]), "#MIX.xml:8: onsetSec inf s is not in the recording"),

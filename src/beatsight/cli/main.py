@@ -7,7 +7,9 @@ Exit codes: 0 done, 1 a gate failed, 2 wrong usage, 3 bad input, 4 a missing opt
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from typing import NoReturn
@@ -96,6 +98,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
         hint = f"did you mean {close[0]!r}?" if close else "see beatsight --help"
         print(f"beatsight: no such command {name!r}; {hint}", file=sys.stderr)
         sys.exit(2)
+    # A polite kill ends like Ctrl-C: nothing half-written stays behind.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.showwarning = lambda message, *_, **__: print(f"beatsight: warning: {message}", file=sys.stderr)
     try:
         app = importlib.import_module(f"beatsight.cli.{COMMANDS[name][0]}").app

@@ -85,6 +85,8 @@ class _EventReader:
         except expat.ExpatError as error:
             why = expat.ErrorString(error.code)
             raise InputError(f"{self._path}:{error.lineno}: is not valid XML: {why}") from None
+        except LookupError as error:
+            raise InputError(f"{self._path}: is not valid XML: {error}") from None
         return self.events
 
     def _refuse(self, *_: object) -> None:
