@@ -333,3 +333,16 @@ def test_faulty_tables_are_refused() -> None:
     good = table([[1], [2]])
     with pytest.raises(InputError, match="a session is named twice"):
         SessionTable(("a", "a"), good.group, good.labels, good.counts, good.events, good.synthetic)
+
+
+def test_many_small_sessions_get_the_shares_that_were_asked_for() -> None:
+    # Each holds some of every label, so the rarest label alone would decide where all of them go.
+    n = 3000
+    labels = ("kick", "snare", "crash", "china")
+    counts = np.random.default_rng(1).multinomial(300, (0.5, 0.4, 0.09, 0.01), size=n)
+    nothing = np.zeros(n, np.int64)
+    names = tuple(f"s{number}" for number in range(n))
+    table = SessionTable(names, np.arange(n), labels, counts, nothing + 200, nothing)
+    made = assign_splits(table, {"train": 0.8, "val": 0.1, "test": 0.1})
+    for share in (*made.events.values(), *(one for split in made.labels.values() for one in split.values())):
+        assert share.share == pytest.approx(share.wanted, abs=0.005)

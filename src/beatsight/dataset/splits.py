@@ -16,13 +16,12 @@ import numpy as np
 from beatsight.errors import InputError
 from beatsight.events import Event
 from beatsight.manifest.splitting.assign import Assignment, SessionTable, assign_splits
-from beatsight.manifest.splitting.grouping import connected_groups
+from beatsight.manifest.splitting.grouping import SHARED_KEYS, connected_groups
 
 SPLITS = ("train", "val", "test")
 # Whole groups may hold out up to this many times what was asked. Three equal kits and the default of 15 %
 # give 2.2; three kits and 8 % would give 4.2: a third of the training data for what was to be a small split.
 _MOST_HELD_OUT = 3.0
-_SHARED = ("drummer_id", "kit_id", "room_id")
 
 
 def check_splits(splits: Mapping[str, str | None], sessions: Collection[str], where: str) -> None:
@@ -59,7 +58,7 @@ def linked_groups(events: Sequence[Event], sessions: Sequence[str]) -> np.ndarra
     pairs: set[tuple[int, int]] = set()
     for event in events:
         if event.session_id in index:
-            for name in _SHARED:
+            for name in SHARED_KEYS:
                 if (value := getattr(event, name)) is not None:
                     pairs.add((index[event.session_id], keys.setdefault((name, value), len(keys))))
     edges = np.array(sorted(pairs), np.int64).reshape(-1, 2)

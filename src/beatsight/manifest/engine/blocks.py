@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -236,8 +236,4 @@ def bases(counts: Iterable[int]) -> list[int]:
     >>> bases([3, 0, 2])
     [0, 3, 3, 5]
     """
-    total = [0]
-    for count in counts:
-        total.append(total[-1] + count)
-    assert all(a <= b for a, b in pairwise(total))
-    return total
+    return list(accumulate(counts, initial=0))

@@ -11,6 +11,9 @@ import numpy as np
 
 from beatsight.errors import InputError
 
+# Keys of an event whose values may not stand on two sides of a split, besides the session itself.
+SHARED_KEYS = ("drummer_id", "kit_id", "room_id")
+
 
 def connected_groups(n_sessions: int, session: np.ndarray, key: np.ndarray) -> np.ndarray:
     """Number the groups of sessions that share keys.

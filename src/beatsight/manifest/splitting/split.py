@@ -31,12 +31,10 @@ from beatsight.manifest.engine.rewrite import (
 from beatsight.manifest.engine.rows import records
 from beatsight.manifest.engine.table import Table, open_table
 from beatsight.manifest.splitting.assign import Assignment, SessionTable, assign_splits
-from beatsight.manifest.splitting.grouping import connected_groups
+from beatsight.manifest.splitting.grouping import SHARED_KEYS, connected_groups
 from beatsight.manifest.splitting.split_file import SplitFile
 
 DEFAULT_FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
-# What may not stand on two sides, besides the session itself.
-SHARED_KEYS = ("drummer_id", "kit_id", "room_id")
 LEFT_OUT = "left_out"
 
 
