@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 # Work that takes longer shows a progress bar (docs/commands.md).
@@ -66,3 +67,12 @@ def counted(count: int, noun: str) -> str:
     ('1 hit', '2 000 hits')
     """
     return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
+
+
+def printable(text: str) -> str:
+    """A name from a file, safe to put into a rich table: no markup, no control characters.
+
+    >>> printable("snare[bold]\\n")
+    'snare\\\\[bold]?'
+    """
+    return escape("".join(letter if letter.isprintable() else "?" for letter in text))

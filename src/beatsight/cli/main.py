@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "collect": ("collect", "Label drum hits and keep them, with their audio, in one folder."),
     "sources": ("sources", "Read drum datasets and kits into events.jsonl."),
     "manifest": ("manifest", "Check, convert, merge, compare and prepare manifests."),
+    "gate": ("gate", "Readiness gates: may this data be trained on, may this model be shipped?"),
     "synth": ("synth", "Make songs with exact labels from the built-in kit."),
     "dataset": ("dataset", "Build and check training data."),
     "train": ("train", "Train the drum classifier on a dataset."),

@@ -1,7 +1,16 @@
 """Labelled drum moments: the typed records, their lines of JSON, their files."""
 
-from beatsight.events.files import read_events, read_records, write_records
-from beatsight.events.lines import check, check_all, decode, encode, from_builtins, line_faults, to_builtins
+from beatsight.events.files import numbered_lines, read_events, read_records, write_records
+from beatsight.events.lines import (
+    check,
+    check_all,
+    decode,
+    decode_as,
+    encode,
+    from_builtins,
+    line_faults,
+    to_builtins,
+)
 from beatsight.events.records import (
     Component,
     Context,
@@ -26,10 +35,12 @@ __all__ = [
     "check",
     "check_all",
     "decode",
+    "decode_as",
     "dynamic_bucket",
     "encode",
     "from_builtins",
     "line_faults",
+    "numbered_lines",
     "read_events",
     "read_records",
     "to_builtins",

@@ -29,6 +29,16 @@ def read_records(path: str | os.PathLike[str], kind: type[Record]) -> Iterator[R
 
         yield from read_parquet(path, kind)
         return
+    for number, line in numbered_lines(path):
+        yield decode(line, kind, f"{path}:{number}")
+
+
+def numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
+    """The lines of a text file (plain, ``.gz``, ``.zst``) that are not blank, with their numbers from 1.
+
+    Raises:
+        InputError: the file cannot be read, or is cut short.
+    """
     number = 0
     try:
         with open_input(path) as stream:
@@ -36,7 +46,7 @@ def read_records(path: str | os.PathLike[str], kind: type[Record]) -> Iterator[R
                 if number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)
                 if line.strip():
-                    yield decode(line, kind, f"{path}:{number}")
+                    yield number, line
     except DAMAGED as error:
         raise InputError(f"{path}: the compressed file is damaged after line {number}: {error}") from error
     except OSError as error:

@@ -172,6 +172,27 @@ def _parse(line: bytes | str, where: str) -> Any:
         raise InputError(f"{where}: is not valid JSON: {error}") from None
 
 
+def decode_as(data: bytes | str, kind: type[Any], where: str) -> Any:
+    """One JSON object as a typed record of any kind (a msgspec Struct); unknown keys are passed over.
+
+    Args:
+        data: the text, a whole file or one line.
+        kind: the type to read it as.
+        where: what to name in an error, e.g. ``labels.jsonl:3``.
+
+    Raises:
+        InputError: ``where: field: why``.
+    """
+    raw = _parse(data, where)
+    if not isinstance(raw, dict):
+        raise InputError(f"{where}: is not a JSON object")
+    _check_finite(raw, where)
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: {_explain(error)}") from None
+
+
 def line_faults(line: bytes, kind: type[Record]) -> list[tuple[str, str]]:
     """Every fault of one line as (field, why); empty for a good one. The field is empty for the whole line.
 

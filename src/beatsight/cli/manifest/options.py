@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from beatsight.cli.console import number
+from beatsight.cli.console import number, printable
 
 __all__ = ["Events", "Json", "ManyEvents", "number", "printable"]
 
@@ -20,12 +19,3 @@ ManyEvents = Annotated[
     typer.Argument(metavar="EVENTS...", help="Manifests: .jsonl, .jsonl.gz, .jsonl.zst, .parquet."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
-
-
-def printable(text: str) -> str:
-    """A name from a file, safe to put into a rich table: no markup, no control characters.
-
-    >>> printable("snare[bold]\\n")
-    'snare\\\\[bold]?'
-    """
-    return escape("".join(letter if letter.isprintable() else "?" for letter in text))
