@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dataset": ("dataset", "Build and check training data."),
     "train": ("train", "Train the drum classifier on a dataset."),
     "evaluate": ("evaluate", "Score a model on a dataset's split."),
+    "predict": ("predict", "A model's scores for any labelled rows, for the gates."),
     "transcribe": ("transcribe", "Turn songs into drum charts."),
 }
 # Options of the seed's scripts that take several values after one name.

@@ -1,4 +1,4 @@
-"""A model against a dataset's split: scores, the per-class report, the confusion matrix, predictions on disk.
+"""A model against a dataset's split: scores, per-class report, confusion matrix, predictions and truth.
 
 Scores are of clips (one per labelled moment): was each drum that starts there named, and no other. How well
 whole songs are transcribed is scored on charts instead (:func:`beatsight.metrics.transcription_scores`).
@@ -118,19 +118,24 @@ def evaluate_model(
 
 
 def write_evaluation(evaluation: Evaluation, dataset: Dataset, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write ``evaluation.json``, ``confusion_matrix.png`` and ``predictions.jsonl``; return the paths."""
+    """Write the report, the confusion matrix, and predictions with their truth; return the paths.
+
+    ``predictions.jsonl`` and ``truth.jsonl`` share their ids, so that ``beatsight gate bootstrap`` and
+    ``calibration`` read them as they are.
+    """
     root = Path(folder)
-    paths = [root / name for name in ("evaluation.json", "confusion_matrix.png", "predictions.jsonl")]
+    names = ("evaluation.json", "confusion_matrix.png", "predictions.jsonl", "truth.jsonl")
+    paths = [root / name for name in names]
     write_bytes(paths[0], msgspec.json.format(msgspec.json.encode(evaluation.to_dict()), indent=2))
     draw_confusion(evaluation, paths[1])
-    names = sorted(name for members in dataset.metadata.sessions.values() for name in members)
+    sessions = dataset.session_names
     moments = dataset.moments
     write_records(
         paths[2],
         (
             Prediction(
                 sample_id=f"row-{row}",
-                session_id=names[moments.session[row]],
+                session_id=sessions[moments.session[row]],
                 onset_time=float(moments.onset_s[row]),
                 scores={
                     label: round(float(value), 6)
@@ -147,6 +152,16 @@ def write_evaluation(evaluation: Evaluation, dataset: Dataset, folder: str | os.
             for row, scores in zip(evaluation.rows, evaluation.scores, strict=True)
         ),
     )
+    truth = (
+        {
+            "sample_id": f"row-{row}",
+            "session_id": sessions[moments.session[row]],
+            "onset_time": float(moments.onset_s[row]),
+            "labels": [label for label, present in zip(evaluation.labels, labels, strict=True) if present],
+        }
+        for row, labels in zip(evaluation.rows, evaluation.truth, strict=True)
+    )
+    write_bytes(paths[3], b"".join(msgspec.json.encode(row) + b"\n" for row in truth))
     return paths
 
 

@@ -99,7 +99,10 @@ def test_files(dataset: Dataset, tmp_path: Path) -> None:
     truth = truth_of(dataset)
     result = evaluate_model(planted(np.where(truth, 0.9, 0.1)), dataset)
     paths = write_evaluation(result, dataset, tmp_path / "out")
-    assert [path.name for path in paths] == ["evaluation.json", "confusion_matrix.png", "predictions.jsonl"]
+    names = ["evaluation.json", "confusion_matrix.png", "predictions.jsonl", "truth.jsonl"]
+    assert [path.name for path in paths] == names
+    true = [json.loads(line) for line in paths[3].read_text().splitlines()]
+    assert [row["labels"] for row in true] == [[LABELS[i % 3]] for i in range(6)] * 2
     assert json.loads(paths[0].read_text()) == result.to_dict()
     assert paths[1].read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert paths[1].read_bytes().rstrip().endswith(b"IEND\xaeB`\x82")
@@ -108,6 +111,8 @@ def test_files(dataset: Dataset, tmp_path: Path) -> None:
     assert [p.onset_time for p in predictions] == dataset.moments.onset_s[rows].tolist()
     assert [p.session_id for p in predictions] == ["session-0"] * 6 + ["session-2"] * 6
     assert [p.predicted_labels for p in predictions] == [[LABELS[i % 3]] for i in range(6)] * 2
+    assert [row["sample_id"] for row in true] == [p.sample_id for p in predictions]
+    assert [row["onset_time"] for row in true] == [p.onset_time for p in predictions]
     assert predictions[0].scores["kick"] == pytest.approx(0.9, abs=1e-5)
 
 
