@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _POWER_FLOOR = 1e-10
 # Frames whose spectra fit a core's second-level cache (256 x 2048 float32 = 2 MB): measured fastest.
 _CPU_CHUNK_FRAMES = 256
+# Bands that share a matrix product: with 128 bands, blocks of 32 read a quarter of the spectrum on average.
+_BLOCK_BANDS = 32
 
 
 @dataclass(frozen=True)
@@ -155,14 +157,28 @@ def _fade(config: FeatureConfig, device: str, dtype: torch.dtype) -> torch.Tenso
     return ((before + after) / config.top_db).to(device, dtype)
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Neighbouring mel bands and the stretch of the spectrum they read: most filters see few of the bins."""
+
+    bands: slice
+    values: slice  # of a spectrum laid out as real, imaginary, real, imaginary …
+    weights: torch.Tensor  # (values, bands); a bin's weight stands twice, for either part
+
+
 @lru_cache(maxsize=16)
-def _constants(config: FeatureConfig, device: str, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+def _constants(config: FeatureConfig, device: str, dtype: torch.dtype) -> tuple[torch.Tensor, list[_Block]]:
     torch = require("torch", "ml")
     window = torch.hann_window(config.n_fft, periodic=True, dtype=torch.float64)
-    filters = torch.from_numpy(
-        mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.f_min, config.f_max)
-    )
-    return window.to(device, dtype), filters.to(device, dtype)
+    filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.f_min, config.f_max)
+    blocks = []
+    for first in range(0, config.n_mels, _BLOCK_BANDS):
+        rows = filters[first : first + _BLOCK_BANDS]
+        bins = np.flatnonzero(rows.any(axis=0))
+        low, high = (int(bins[0]), int(bins[-1]) + 1) if len(bins) else (0, 1)
+        weights = torch.from_numpy(np.repeat(rows[:, low:high].T, 2, axis=0)).to(device, dtype)
+        blocks.append(_Block(slice(first, first + len(rows)), slice(2 * low, 2 * high), weights))
+    return window.to(device, dtype), blocks
 
 
 def mel_power(audio: torch.Tensor, config: FeatureConfig) -> torch.Tensor:
@@ -175,15 +191,18 @@ def mel_power(audio: torch.Tensor, config: FeatureConfig) -> torch.Tensor:
         power, shape (..., n_mels, frames) with frames = 1 + (samples - n_fft) // hop_length.
     """
     torch = require("torch", "ml")
-    window, filters = _constants(config, str(audio.device), audio.dtype)
+    window, blocks = _constants(config, str(audio.device), audio.dtype)
     frames = audio.unfold(-1, config.n_fft, config.hop_length)
     flat = frames.flatten(0, -3) if frames.dim() > 2 else frames.unsqueeze(0)
     # On a CPU the intermediate spectra must stay in cache; on a GPU one launch is best.
     rows = max(1, _CPU_CHUNK_FRAMES // flat.shape[1]) if audio.device.type == "cpu" else len(flat)
     mel = audio.new_empty(*flat.shape[:-1], config.n_mels)
     for start in range(0, len(flat), rows):
-        spectrum = torch.view_as_real(torch.fft.rfft(flat[start : start + rows] * window))
-        mel[start : start + rows] = spectrum.square().sum(-1) @ filters.T
+        part = slice(start, start + rows)
+        # The filters add real² and imaginary² themselves: adding pairs first costs more than all the rest.
+        squares = torch.view_as_real(torch.fft.rfft(flat[part] * window)).flatten(-2).square_()
+        for block in blocks:
+            mel[part, :, block.bands] = squares[..., block.values] @ block.weights
     return mel.reshape(*frames.shape[:-1], config.n_mels).transpose(-1, -2)
 
 

@@ -141,6 +141,24 @@ def stream(
             yield tail
 
 
+def stream_channels(path: str | os.PathLike[str], block_s: float = _BLOCK_S) -> Iterator[np.ndarray]:
+    """All channels of a file at its own rate, block by block.
+
+    Args:
+        path: any file libsndfile reads.
+        block_s: length of the blocks, in seconds.
+
+    Yields:
+        float32 arrays, shape (frames, channels).
+
+    Raises:
+        InputError: as :func:`stream`.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        yield from _blocks(path, file, block_s)
+
+
 def load(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     """The whole file as mono float32 at ``sample_rate``, shape (frames,); errors as :func:`stream`."""
     return np.concatenate(list(stream(path, sample_rate)))
