@@ -10,20 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from beatsight.audio.features import FeatureConfig, clip_features, cut_clips
+from beatsight.audio.features import FeatureConfig, clip_features, cut_clips, mel_centres
 from beatsight.audio.io import SAMPLE_RATE, load
-from beatsight.dataset.augment import AugmentConfig
-from beatsight.dataset.batches import Batches, ClipSource
+from beatsight.dataset.augment import NOTHING, AugmentConfig
+from beatsight.dataset.batches import Batches
 from beatsight.dataset.build import build_dataset
+from beatsight.dataset.clips import ClipSource
 from beatsight.dataset.store import Dataset
 from beatsight.errors import InputError
 from tiny_dataset import TINY_FEATURES, events_of, pattern, tiny_songs, write_song
 
 CPU = torch.device("cpu")
-NOTHING = AugmentConfig(
-    jitter_ms=0.0, mix=0.0, mix_isolated=0.0, neighbour=0.0, neighbour_isolated=0.0, speed=0.0, noise=0.0,
-    equaliser=0.0,
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -90,16 +87,18 @@ def test_shift_moves_the_window_by_exactly_that_many_samples(dataset: Dataset) -
     np.testing.assert_array_equal(earlier[:, 20:], plain[:, :-20])
 
 
-def test_speed_one_is_the_identity_and_two_reads_every_other_sample(dataset: Dataset) -> None:
-    source = ClipSource(dataset, TINY_FEATURES)
-    rows = dataset.rows("train")[:4]
-    plain = source.cut(rows)
-    np.testing.assert_array_equal(source.cut(rows, speed=np.ones(4)), plain)
-    pre = TINY_FEATURES.pre_samples
-    faster = source.cut(rows, speed=np.full(4, 2.0))
-    np.testing.assert_array_equal(faster[:, pre : pre + 500], plain[:, pre : pre + 1000 : 2])
-    slower = source.cut(rows, speed=np.full(4, 0.5))
-    np.testing.assert_array_equal(slower[:, pre : pre + 1000 : 2], plain[:, pre : pre + 500])
+def test_clips_are_those_cut_sample_by_sample(dataset: Dataset) -> None:
+    """Far shifts in both directions reach over the ends of segments and shards."""
+    source, moments = ClipSource(dataset, TINY_FEATURES), dataset.moments
+    rows = np.repeat(dataset.rows("train"), 3)
+    shift = np.random.default_rng(0).integers(-60_000, 60_000, len(rows))
+    clips = source.cut(rows, shift)
+    for row, moved, clip in zip(rows, shift, clips, strict=True):
+        position = moments.onset[row] + moved - TINY_FEATURES.pre_samples + np.arange(len(clip))
+        inside = (position >= moments.start[row]) & (position < moments.end[row])
+        shard = dataset.shards[moments.shard[row]].astype(np.float32) / 32768
+        expected = np.where(inside, shard[np.clip(position, 0, len(shard) - 1)], 0.0)
+        np.testing.assert_array_equal(clip, expected)
 
 
 def test_augmentation_of_nothing_changes_nothing(dataset: Dataset) -> None:
@@ -109,18 +108,43 @@ def test_augmentation_of_nothing_changes_nothing(dataset: Dataset) -> None:
 
 
 def test_the_seed_decides_everything_random(one_shots: Dataset) -> None:
-    first, same, other = (list(batches(one_shots, AugmentConfig(), seed).sampled(8, 3)) for seed in (5, 5, 6))
+    first, same, other = (
+        list(batches(one_shots, AugmentConfig(), seed).sampled(8, 0, 3)) for seed in (5, 5, 6)
+    )
     for one, two in zip(first, same, strict=True):
         assert torch.equal(one.features, two.features) and torch.equal(one.labels, two.labels)
         np.testing.assert_array_equal(one.rows, two.rows)
     assert not all(torch.equal(a.features, b.features) for a, b in zip(first, other, strict=True))
 
 
+@pytest.mark.parametrize("parts", [2, 3])
+def test_a_batch_is_the_same_whenever_and_by_how_many_it_is_made(one_shots: Dataset, parts: int) -> None:
+    config = replace(AugmentConfig(), codec=0.0)  # a codec hears the clips of one process as one signal
+    whole = list(batches(one_shots, config, seed=3).sampled(7, 0, 4))
+    later = next(batches(one_shots, config, seed=3).sampled(7, 3, 1))
+    assert torch.equal(whole[3].features, later.features)
+    pieces = [next(batches(one_shots, config, seed=3).sampled(7, 3, 1, (k, parts))) for k in range(parts)]
+    np.testing.assert_array_equal(np.concatenate([piece.rows for piece in pieces]), whole[3].rows)
+    assert torch.equal(torch.cat([piece.labels for piece in pieces]), whole[3].labels)
+    torch.testing.assert_close(torch.cat([piece.features for piece in pieces]), whole[3].features)
+
+
+def test_background_is_laid_under_every_clip_at_its_level(one_shots: Dataset) -> None:
+    tone = np.sin(2 * np.pi * 3000 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
+    config = replace(NOTHING, background=1.0, background_gain_db=(-6.0, -6.0))
+    supply = Batches(one_shots, "train", TINY_FEATURES, augment=config, device=CPU, seed=0, background=tone)
+    batch, plain = next(supply.in_order(8)), next(batches(one_shots, None).in_order(8))
+    assert torch.equal(batch.labels, plain.labels)
+    risen = (batch.features - plain.features).mean(dim=(0, 2))
+    band = int(np.argmin(np.abs(mel_centres(TINY_FEATURES) - 3000)))
+    assert abs(int(risen.argmax()) - band) <= 1 and risen[band] > 0.1
+
+
 def test_mixing_unites_labels_and_never_drops_one(one_shots: Dataset) -> None:
     supply = batches(one_shots, replace(NOTHING, mix_isolated=1.0))
     own = one_shots.moments.labels
     united = 0
-    for batch in supply.sampled(8, 20):
+    for batch in supply.sampled(8, 0, 20):
         labels = batch.labels.numpy()
         assert (labels >= own[batch.rows]).all()
         assert set(np.unique(labels)) <= {0.0, 1.0}
@@ -135,7 +159,11 @@ def test_neighbours_noise_and_equaliser_change_sound_but_not_labels(one_shots: D
         {"neighbour_isolated": 1.0},
         {"noise": 1.0},
         {"equaliser": 1.0},
-        {"speed": 0.06},
+        {"stretch": 1.0},
+        {"pitch": 1.0},
+        {"saturation": 1.0},
+        {"room": 1.0},
+        {"codec": 1.0},
         {"jitter_ms": 6.0},
     )
     for change in changes:
@@ -147,7 +175,7 @@ def test_neighbours_noise_and_equaliser_change_sound_but_not_labels(one_shots: D
 
 def test_rare_classes_are_drawn_more_often_than_their_share(one_shots: Dataset) -> None:
     supply = batches(one_shots, None)
-    drawn = np.concatenate([batch.labels.numpy() for batch in supply.sampled(50, 40)])
+    drawn = np.concatenate([batch.labels.numpy() for batch in supply.sampled(50, 0, 40)])
     # Weights 1/sqrt(6) and 1/sqrt(2): snares are 2/sqrt(2) of 2/sqrt(2) + 6/sqrt(6), not 2 of 8.
     expected = np.sqrt(2) / (np.sqrt(2) + np.sqrt(6))
     assert drawn[:, 1].mean() == pytest.approx(expected, abs=0.04)
@@ -165,7 +193,8 @@ def test_an_empty_split_has_no_batches(one_shots: Dataset) -> None:
         ({"mix": 1.5}, "mix is a probability, not 1.5"),
         ({"noise": float("nan")}, "noise is a probability, not nan"),
         ({"noise_db": (-10.0, -20.0)}, "noise_db is a range"),
-        ({"speed": 0.5}, "speed"),
+        ({"stretch_share": 0.5}, "stretch_share must lie in"),
+        ({"saturation_drive": (-1.0, 2.0)}, "saturation_drive must not be negative"),
         ({"jitter_ms": -1.0}, "must not be negative"),
     ],
 )

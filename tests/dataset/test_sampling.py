@@ -96,7 +96,7 @@ def test_draws_follow_the_weights(dataset: Dataset, tmp_path: Path, classes_bala
     weights = None if classes_balanced else row_weights(dataset, rows, file)[0]
     cpu = torch.device("cpu")
     supply = Batches(dataset, "train", TINY_FEATURES, augment=None, device=cpu, seed=7, weights=weights)
-    drawn = np.concatenate([batch.rows for batch in supply.sampled(200, 30)])
+    drawn = np.concatenate([batch.rows for batch in supply.sampled(200, 0, 30)])
     counts = np.bincount(drawn, minlength=len(rows))
     raw = np.array([10.0 if name == "a" else 1.0 for name in sessions_of(dataset, rows)])
     p_value = chisquare(counts, len(drawn) * raw / raw.sum()).pvalue

@@ -134,6 +134,12 @@ def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
     return np.where(mel >= 15.0, 1000.0 * np.exp((mel - 15.0) * (np.log(6.4) / 27.0)), mel * 200.0 / 3.0)
 
 
+def mel_centres(config: FeatureConfig) -> np.ndarray:
+    """Centre frequency of each mel band in Hz, rising, float64, shape (n_mels,)."""
+    limits = _hz_to_mel(np.array([config.f_min, config.f_max], float))
+    return _mel_to_hz(np.linspace(limits[0], limits[1], config.n_mels + 2))[1:-1]
+
+
 @lru_cache(maxsize=8)
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float) -> np.ndarray:
     """Triangular mel filters of unit area (Slaney), float64, shape (n_mels, n_fft // 2 + 1)."""

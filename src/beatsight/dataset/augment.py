@@ -23,11 +23,22 @@ class AugmentConfig:
         mix_gain_db: level range of the other clip.
         neighbour, neighbour_isolated: one-shots added that start earlier or later, unlabelled.
         neighbour_gain_db: its level range.
-        speed: tape-speed change of each clip, largest share either way (0.06 is one semitone).
-        noise: probability of added noise.
+        background: probability of a stretch of ``background_audio`` under the clip.
+        background_gain_db: its level range.
+        stretch: probability of a change of tempo (decays get longer or shorter, the pitch stays).
+        stretch_share: largest change either way; 0.1 is 10 %.
+        pitch: probability of a change of pitch (times stay).
+        pitch_semitones: largest change either way; cymbals and hats are changed by 2 % at most.
+        saturation: probability of a soft limiter, as tape and bus compressors have.
+        saturation_drive: its range; 0 is none, 10 flattens every peak.
+        room: probability of a room's decay behind the sound.
+        room_decay_s: range of the time in which it falls by 60 dB.
+        room_level_db: range of its level against the direct sound.
+        noise: probability of added white noise.
         noise_db: its level range.
         equaliser: probability of a random smooth frequency response.
         equaliser_db: its standard deviation.
+        codec: probability that a batch goes through a lossy codec (Ogg Vorbis) and back.
     """
 
     jitter_ms: float = 6.0
@@ -37,24 +48,50 @@ class AugmentConfig:
     neighbour: float = 0.2
     neighbour_isolated: float = 0.8
     neighbour_gain_db: tuple[float, float] = (-12.0, 12.0)
-    speed: float = 0.06
+    background: float = 0.3
+    background_gain_db: tuple[float, float] = (-30.0, -6.0)
+    stretch: float = 0.3
+    stretch_share: float = 0.1
+    pitch: float = 0.5
+    pitch_semitones: float = 2.0
+    saturation: float = 0.2
+    saturation_drive: tuple[float, float] = (0.5, 6.0)
+    room: float = 0.2
+    room_decay_s: tuple[float, float] = (0.15, 0.8)
+    room_level_db: tuple[float, float] = (-24.0, -8.0)
     noise: float = 0.3
     noise_db: tuple[float, float] = (-70.0, -35.0)
     equaliser: float = 0.5
     equaliser_db: float = 5.0
+    codec: float = 0.0
 
     def __post_init__(self) -> None:
-        names = ("mix", "mix_isolated", "neighbour", "neighbour_isolated", "noise", "equaliser")
-        for name in names:
+        for name in PROBABILITIES:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InputError(f"augmentation setting {name} is a probability, not {getattr(self, name)}")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, tuple) and (len(value) != 2 or value[0] > value[1]):
+            if isinstance(value, tuple) and (len(value) != 2 or not value[0] <= value[1]):
                 raise InputError(f"augmentation setting {field.name} is a range (low, high), not {value}")
-        if not 0.0 <= self.speed < 0.5 or self.jitter_ms < 0 or self.equaliser_db < 0:
-            raise InputError("augmentation settings jitter_ms, speed and equaliser_db must not be negative")
+        for name in ("jitter_ms", "pitch_semitones", "equaliser_db"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"augmentation setting {name} must not be negative")
+        if not 0.0 <= self.stretch_share < 0.5:
+            raise InputError(
+                f"augmentation setting stretch_share must lie in 0..0.5, not {self.stretch_share}"
+            )
+        for name in ("saturation_drive", "room_decay_s"):
+            if not getattr(self, name)[0] >= 0:
+                raise InputError(f"augmentation setting {name} must not be negative")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints."""
         return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+
+
+PROBABILITIES = (
+    "mix", "mix_isolated", "neighbour", "neighbour_isolated", "background", "stretch", "pitch", "saturation",
+    "room", "noise", "equaliser", "codec",
+)  # fmt: skip
+# No augmentation at all, to switch single ones on.
+NOTHING = AugmentConfig(jitter_ms=0.0, **dict.fromkeys(PROBABILITIES, 0.0))  # type: ignore[arg-type]

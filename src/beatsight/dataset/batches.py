@@ -1,9 +1,14 @@
 """Batches of log-mel clips and labels, cut from the shards without a step per clip.
 
-:class:`ClipSource` gathers whole batches of audio by index arithmetic; :class:`Batches` draws rows, augments
-and turns them into features with the steps of :func:`beatsight.audio.features.clip_features`, which inference
-uses. Shards hold 16 bits: for mono 16-bit files at 44.1 kHz the features of a row, without augmentation, are
-bit-equal to those of a clip cut from the decoded file; for others they differ by the rounding to 16 bits.
+:class:`Batches` draws rows and strokes, gathers them with :class:`~beatsight.dataset.clips.ClipSource`, adds
+them up, applies effects, and makes features with the steps of
+:func:`beatsight.audio.features.clip_features`, which inference uses; all but the gathering runs on the
+training device. Shards hold 16 bits: for mono 16-bit files at 44.1 kHz the features of a row, without
+augmentation, are bit-equal to those of a clip cut from the decoded file; for others they differ by the
+rounding to 16 bits.
+
+Batch ``k`` depends on the seed and on ``k`` alone, so a run goes on after a stop where it was, and several
+processes divide each batch among them.
 """
 
 from __future__ import annotations
@@ -17,15 +22,28 @@ from torch import Tensor
 
 from beatsight.audio.features import FeatureConfig, focus, mel_power, power_to_features
 from beatsight.dataset.augment import AugmentConfig
-from beatsight.dataset.store import FULL_SCALE, Dataset
+from beatsight.dataset.clips import ClipSource
+from beatsight.dataset.effects import (
+    NOISE_OFFSETS,
+    add_noise,
+    add_room,
+    on_some,
+    saturate,
+    shift_pitch,
+    stretch_time,
+    through_codec,
+)
+from beatsight.dataset.store import Dataset
+from beatsight.dataset.strokes import Strokes, draw_strokes, plain_strokes
+from beatsight.taxonomy import fold
 
-# A neighbour starts this long before the moment (its tail rings on) or after it.
-_EARLIER_S, _LATER_S = (0.04, 0.30), (0.03, 0.20)
-_EARLIER_SHARE = 0.75
-_MOST_LAYERS = 2  # other clips at the moment, and neighbours, at most
-_LAYER_JITTER_S = 0.004
 _EQUALISER_POINTS = 6  # of a random frequency response, spread over the mel bands
 _SILENT = 1e-6
+# What pitch may do to a cymbal or hat: their inharmonic spectra are heard as another instrument soon.
+_CYMBAL_PITCH_SHARE = 0.02
+_CYMBALS = ("CY", "HH")
+# Numbers that keep the generators of training and of ordered passes apart.
+_SAMPLED, _ORDERED = 1, 2
 
 
 @dataclass(frozen=True)
@@ -37,65 +55,19 @@ class Batch:
     rows: np.ndarray
 
 
-class ClipSource:
-    """Audio clips around moments, by row number."""
-
-    def __init__(self, dataset: Dataset, features: FeatureConfig) -> None:
-        self.dataset, self.features = dataset, features
-
-    def cut(
-        self, rows: np.ndarray, shift: np.ndarray | None = None, speed: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Clips of moments, zeros where the segment has no audio.
-
-        Args:
-            rows: row numbers, shape (n,).
-            shift: whole samples by which each clip's window moves (positive: later audio), shape (n,).
-            speed: tape speed of each clip around its onset, shape (n,); 1 is unchanged.
-
-        Returns:
-            float32, shape (n, clip_samples).
-        """
-        moments = self.dataset.moments
-        offset = np.arange(self.features.clip_samples) - self.features.pre_samples
-        position = np.broadcast_to(offset, (len(rows), len(offset)))
-        if shift is not None:
-            position = position + shift.astype(np.int64)[:, None]
-        if speed is not None:
-            stretched = position * speed[:, None]
-            whole = np.floor(stretched).astype(np.int64)
-            part = (stretched - whole).astype(np.float32)
-            left = self._read(rows, whole + moments.onset[rows, None])
-            return left + part * (self._read(rows, whole + 1 + moments.onset[rows, None]) - left)
-        return self._read(rows, position + moments.onset[rows, None])
-
-    def _read(self, rows: np.ndarray, position: np.ndarray) -> np.ndarray:
-        moments = self.dataset.moments
-        start, end = moments.start[rows, None], moments.end[rows, None]
-        inside = (position >= start) & (position < end)
-        position = np.clip(position, start, end - 1)
-        out = np.empty(position.shape, np.float32)
-        shard = moments.shard[rows]
-        for number in np.unique(shard):
-            mine = shard == number
-            out[mine] = self.dataset.shards[number][position[mine]]
-        out *= inside
-        out /= np.float32(FULL_SCALE)
-        return out
-
-
 class Batches:
-    """An endless or one-pass supply of batches of one split.
+    """A supply of batches of one split.
 
     Args:
         dataset: opened with :func:`beatsight.dataset.store.open_dataset`.
         split: ``train``, ``val`` or ``test``.
         features: settings of the clips.
         augment: what is done to them, or None for the bare clips.
-        device: where features are made and batches live.
+        device: where batches are made and live.
         seed: of everything random; the same seed gives the same batches.
         weights: probability of each row of the split to be drawn, shape (rows,), sum 1; by default rare
             classes are drawn more often than their share.
+        background: sound without drums to lay under clips, float32 mono at the features' rate, or None.
     """
 
     def __init__(
@@ -108,98 +80,178 @@ class Batches:
         device: torch.device,
         seed: int,
         weights: np.ndarray | None = None,
+        background: np.ndarray | None = None,
     ) -> None:
         self.source = ClipSource(dataset, features)
         self.rows = dataset.rows(split)
         self.labels = dataset.moments.labels[self.rows].astype(np.float32)
         self.isolated = dataset.moments.isolated[self.rows]
-        self.features, self.augment, self.device = features, augment, device
-        self.random = np.random.default_rng(seed)
+        self.features, self.augment, self.device, self.seed = features, augment, device, seed
         self.weights = _class_weights(self.labels) if weights is None else weights
+        self.cymbal = np.array([fold(label, "five") in _CYMBALS for label in dataset.labels])
+        self.background = background
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Every row once, in order."""
-        for start in range(0, len(self.rows), batch_size):
-            yield self._batch(np.arange(start, min(start + batch_size, len(self.rows))))
+        """Every row once, in order; the same mixtures every time."""
+        for number, start in enumerate(range(0, len(self.rows), batch_size)):
+            picks = np.arange(start, min(start + batch_size, len(self.rows)))
+            yield self._batch(picks, self._generator(_ORDERED, number), slice(0, len(picks)))
 
-    def sampled(self, batch_size: int, batches: int) -> Iterator[Batch]:
-        """Rows drawn with replacement, by their weights."""
-        for _ in range(batches):
-            yield self._batch(self.random.choice(len(self.rows), batch_size, p=self.weights))
+    def sampled(
+        self, batch_size: int, first: int, count: int, part: tuple[int, int] = (0, 1)
+    ) -> Iterator[Batch]:
+        """Batches ``first`` to ``first + count - 1`` of rows drawn with replacement, by their weights.
 
-    def _batch(self, picks: np.ndarray) -> Batch:
+        Args:
+            batch_size: clips of a whole batch.
+            first: number of the first batch.
+            count: how many.
+            part: (index, number of parts): which stretch of every batch to make.
+        """
+        index, parts = part
+        clips = slice(batch_size * index // parts, batch_size * (index + 1) // parts)
+        for number in range(first, first + count):
+            random = self._generator(_SAMPLED, number)
+            yield self._batch(random.choice(len(self.rows), batch_size, p=self.weights), random, clips)
+
+    def _generator(self, kind: int, number: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, kind, number])
+
+    def _batch(self, picks: np.ndarray, random: np.random.Generator, clips: slice) -> Batch:
+        rows = self.rows[picks[clips]]
         if self.augment is None:
-            audio, labels = self.source.cut(self.rows[picks]), self.labels[picks]
+            strokes = plain_strokes(picks).of(clips)
+            audio, labels = self._tensor(self.source.cut(self.rows[strokes.pick])), self.labels[strokes.pick]
+            power = mel_power(audio, self.features)
         else:
-            audio, labels = self._mixed(picks, self.augment)
-        power = mel_power(torch.from_numpy(audio).to(self.device), self.features)
-        if self.augment is not None:
-            power = power * self._equaliser(len(picks), self.augment).to(self.device)
+            rate = self.features.sample_rate
+            strokes = draw_strokes(picks, self.weights, self.isolated, self.augment, rate, random)
+            effects = _Effects.draw(len(picks), self.augment, random).of(clips)
+            strokes = strokes.of(clips)
+            audio, labels = self._sum(strokes, len(rows))
+            audio = self._on_sound(audio, effects, self.augment)
+            power = self._on_power(mel_power(audio, self.features), effects, labels, self.augment)
         return Batch(
-            focus(power_to_features(power, self.features), self.features),
-            torch.from_numpy(labels).to(self.device),
-            self.rows[picks],
+            focus(power_to_features(power, self.features), self.features), self._tensor(labels), rows
         )
 
-    def _speeds(self, count: int, config: AugmentConfig) -> np.ndarray | None:
-        if not config.speed:
-            return None
-        return 1.0 + self.random.uniform(-config.speed, config.speed, count)
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).to(self.device, non_blocking=True)
 
-    def _levelled(self, picks: np.ndarray, shift: np.ndarray, config: AugmentConfig) -> np.ndarray:
-        """Clips brought to peak 1 (a silent one stays silent)."""
-        audio = self.source.cut(self.rows[picks], shift, self._speeds(len(picks), config))
-        peak = np.abs(audio).max(axis=1, keepdims=True)
-        return np.where(peak > _SILENT, audio / np.maximum(peak, _SILENT), 0.0).astype(np.float32)
-
-    def _gains(self, count: int, range_db: tuple[float, float]) -> np.ndarray:
-        return (10.0 ** (self.random.uniform(*range_db, count) / 20.0)).astype(np.float32)[:, None]
-
-    def _mixed(self, picks: np.ndarray, config: AugmentConfig) -> tuple[np.ndarray, np.ndarray]:
-        rate = self.features.sample_rate
-        n, random, isolated = len(picks), self.random, self.isolated[picks]
-        jitter = random.uniform(-config.jitter_ms, config.jitter_ms, n) / 1000.0
-        audio = self._levelled(picks, np.round(jitter * rate), config)
-        labels = self.labels[picks].copy()
-        for _ in range(_MOST_LAYERS):
-            chosen = np.flatnonzero(
-                random.random(n) < np.where(isolated, config.mix_isolated, config.mix) / 2
-            )
-            others = random.choice(len(self.rows), len(chosen), p=self.weights)
-            apart = jitter[chosen] + random.uniform(-_LAYER_JITTER_S, _LAYER_JITTER_S, len(chosen))
-            layer = self._levelled(others, np.round(apart * rate), config)
-            audio[chosen] += layer * self._gains(len(chosen), config.mix_gain_db)
-            labels[chosen] = np.maximum(labels[chosen], self.labels[others])
-        # Only one-shots can be neighbours: a clip of a song holds other hits, which could fall on the moment.
-        single = np.flatnonzero(self.isolated & (self.weights > 0))
-        for _ in range(_MOST_LAYERS if len(single) else 0):
-            probability = np.where(isolated, config.neighbour_isolated, config.neighbour) / _MOST_LAYERS
-            chosen = np.flatnonzero(random.random(n) < probability)
-            weights = self.weights[single] / self.weights[single].sum()
-            others = random.choice(single, len(chosen), p=weights)
-            earlier = random.random(len(chosen)) < _EARLIER_SHARE
-            apart = np.where(
-                earlier, random.uniform(*_EARLIER_S, len(chosen)), -random.uniform(*_LATER_S, len(chosen))
-            )
-            # The cut moves to after the neighbour's onset, so its tail lies under the moment.
-            layer = self._levelled(others, np.round(apart * rate), config)
-            audio[chosen] += layer * self._gains(len(chosen), config.neighbour_gain_db)
-        noisy = np.flatnonzero(random.random(n) < config.noise)
-        noise = random.standard_normal((len(noisy), audio.shape[1]), np.float32)
-        audio[noisy] += noise * self._gains(len(noisy), config.noise_db)
+    def _sum(self, strokes: Strokes, clips: int) -> tuple[Tensor, np.ndarray]:
+        """Strokes brought to peak 1 (a silent one stays silent), times their gains, added up."""
+        sound = self._tensor(self.source.cut(self.rows[strokes.pick], strokes.shift))
+        peak = sound.abs().amax(dim=1)
+        gain = self._tensor(strokes.gain)
+        sound *= torch.where(peak > _SILENT, gain / peak.clamp_min(_SILENT), torch.zeros_like(gain))[:, None]
+        # The first strokes are the clips themselves; most clips get few others.
+        audio = sound[:clips]
+        audio.index_add_(0, self._tensor(strokes.clip[clips:]), sound[clips:])
+        labels = np.zeros((clips, self.labels.shape[1]), np.float32)
+        named = strokes.labelled
+        np.maximum.at(labels, strokes.clip[named], self.labels[strokes.pick[named]])
         return audio, labels
 
-    def _equaliser(self, count: int, config: AugmentConfig) -> Tensor:
-        """Power gains per clip and mel band, shape (count, mels, 1)."""
-        points = self.random.normal(0.0, config.equaliser_db, (count, _EQUALISER_POINTS))
-        points *= (self.random.random(count) < config.equaliser)[:, None]
-        at = np.linspace(0, _EQUALISER_POINTS - 1, self.features.n_mels)
-        low = np.minimum(at.astype(int), _EQUALISER_POINTS - 2)
-        decibels = points[:, low] + (at - low) * (points[:, low + 1] - points[:, low])
-        return torch.from_numpy((10.0 ** (decibels / 10.0)).astype(np.float32)).unsqueeze(-1)
+    def _on_sound(self, audio: Tensor, effects: _Effects, config: AugmentConfig) -> Tensor:
+        if self.background is not None and (chosen := np.flatnonzero(effects.background_gain)).size:
+            index = self._tensor(chosen)
+            audio[index] += self._under(effects.background_at[chosen], effects.background_gain[chosen])
+        peak = audio.abs().amax(dim=1, keepdim=True).clamp_min(_SILENT)
+        driven = np.flatnonzero(effects.drive)
+        if len(driven):
+            audio = on_some(audio / peak, driven, saturate, effects.drive) * peak
+        audio = add_noise(audio, self._tensor(effects.noise), self._tensor(effects.noise_at))
+        return through_codec(audio, self.features.sample_rate) if effects.codec else audio
+
+    def _under(self, at: np.ndarray, gain: np.ndarray) -> Tensor:
+        """Stretches of the background, each at its level against a peak of 1."""
+        assert self.background is not None
+        windows = np.lib.stride_tricks.sliding_window_view(self.background, self.features.clip_samples)
+        sound = self._tensor(windows[(at * len(windows)).astype(np.int64)])
+        peak = sound.abs().amax(dim=1)
+        level = self._tensor(gain)
+        return sound * torch.where(peak > _SILENT, level / peak.clamp_min(_SILENT), 0.0 * level)[:, None]
+
+    def _on_power(
+        self, power: Tensor, effects: _Effects, labels: np.ndarray, config: AugmentConfig
+    ) -> Tensor:
+        features = self.features
+        # Cymbals and hats within 2 %, everything else as drawn.
+        most = np.where(labels[:, self.cymbal].any(axis=1), np.log1p(_CYMBAL_PITCH_SHARE), np.inf)
+        pitch = np.exp(np.clip(effects.pitch, -most, most)).astype(np.float32)
+        power = on_some(power, np.flatnonzero(effects.pitch), lambda p, f: shift_pitch(p, f, features), pitch)
+        power = on_some(
+            power, np.flatnonzero(effects.stretch != 1), lambda p, f: stretch_time(p, f, features),
+            effects.stretch,
+        )  # fmt: skip
+        power = on_some(
+            power, np.flatnonzero(effects.room_level), lambda p, d, g: add_room(p, d, g, features),
+            effects.room_decay_s, effects.room_level,
+        )  # fmt: skip
+        return power * self._tensor(_curves(effects.equaliser, features.n_mels))
+
+
+@dataclass(frozen=True)
+class _Effects:
+    """One value a clip; 0 (or a stretch of 1) leaves the clip alone."""
+
+    background_at: np.ndarray
+    background_gain: np.ndarray
+    drive: np.ndarray
+    noise: np.ndarray
+    noise_at: np.ndarray
+    pitch: np.ndarray  # natural logarithm of the frequency factor
+    stretch: np.ndarray
+    room_decay_s: np.ndarray
+    room_level: np.ndarray
+    equaliser: np.ndarray  # (clips, points), dB
+    codec: bool
+
+    @staticmethod
+    def draw(count: int, config: AugmentConfig, random: np.random.Generator) -> _Effects:
+        def some(probability: float, values: np.ndarray, neutral: float = 0.0) -> np.ndarray:
+            return np.where(random.random(count) < probability, values, neutral).astype(np.float32)
+
+        def gains(range_db: tuple[float, float], per: float) -> np.ndarray:
+            return 10.0 ** (random.uniform(*range_db, count) / per)
+
+        octave = config.pitch_semitones / 12.0 * np.log(2.0)
+        points = random.normal(0.0, config.equaliser_db, (count, _EQUALISER_POINTS))
+        return _Effects(
+            background_at=random.random(count),
+            background_gain=some(config.background, gains(config.background_gain_db, 20.0)),
+            drive=some(config.saturation, random.uniform(*config.saturation_drive, count)),
+            noise=some(config.noise, gains(config.noise_db, 20.0)),
+            noise_at=random.integers(0, NOISE_OFFSETS, count),
+            pitch=some(config.pitch, random.uniform(-octave, octave, count)),
+            stretch=some(
+                config.stretch, random.uniform(1 - config.stretch_share, 1 + config.stretch_share, count), 1.0
+            ),
+            room_decay_s=np.maximum(random.uniform(*config.room_decay_s, count), 1e-3).astype(np.float32),
+            room_level=some(config.room, gains(config.room_level_db, 10.0)),
+            equaliser=points * (random.random(count) < config.equaliser)[:, None],
+            codec=bool(random.random() < config.codec),
+        )
+
+    def of(self, clips: slice) -> _Effects:
+        """Those of a stretch of clips."""
+        cut = {
+            name: value[clips]
+            for name in self.__dataclass_fields__
+            if isinstance(value := getattr(self, name), np.ndarray)
+        }
+        return _Effects(**cut, codec=self.codec)
+
+
+def _curves(points: np.ndarray, bands: int) -> np.ndarray:
+    """Power gains (clips, bands, 1) on straight lines between points in dB, spread evenly over the bands."""
+    at = np.linspace(0, points.shape[1] - 1, bands)
+    low = np.minimum(at.astype(int), points.shape[1] - 2)
+    decibels = points[:, low] + (at - low) * (points[:, low + 1] - points[:, low])
+    return (10.0 ** (decibels / 10.0)).astype(np.float32)[:, :, None]
 
 
 def _class_weights(labels: np.ndarray) -> np.ndarray:
