@@ -48,10 +48,21 @@ _SAMPLED, _ORDERED = 1, 2
 
 @dataclass(frozen=True)
 class Batch:
-    """Features (n, mels, frames) in 0..1, labels (n, classes) in {0, 1}, and the rows they come from (n,)."""
+    """What a step of training sees.
+
+    Attributes:
+        features: (n, mels, frames) in 0..1.
+        labels: (n, classes) in {0, 1}.
+        velocity: (n, classes) in 0..1, NaN where unknown; those of the moment itself, as the level of what is
+            mixed to it is drawn at random.
+        openness: (n,) in 0..1, NaN where unknown.
+        rows: dataset rows the clips come from, (n,).
+    """
 
     features: Tensor
     labels: Tensor
+    velocity: Tensor
+    openness: Tensor
     rows: np.ndarray
 
 
@@ -134,8 +145,13 @@ class Batches:
             audio, labels = self._sum(strokes, len(rows))
             audio = self._on_sound(audio, effects, self.augment)
             power = self._on_power(mel_power(audio, self.features), effects, labels, self.augment)
+        moments = self.source.dataset.moments
         return Batch(
-            focus(power_to_features(power, self.features), self.features), self._tensor(labels), rows
+            features=focus(power_to_features(power, self.features), self.features),
+            labels=self._tensor(labels),
+            velocity=self._tensor(moments.velocity[rows]),
+            openness=self._tensor(moments.openness[rows]),
+            rows=rows,
         )
 
     def _tensor(self, values: np.ndarray) -> Tensor:

@@ -24,7 +24,9 @@ from beatsight import taxonomy
 from beatsight.audio.features import FeatureConfig, clip_features
 from beatsight.errors import InputError
 from beatsight.files import atomic_path
-from beatsight.models.classifier import ClassifierConfig, DrumClassifierCNN
+from beatsight.models.classifier import DrumClassifierCNN
+from beatsight.models.heads import take_apart
+from beatsight.models.networks import ARCHITECTURES, Network, NetworkConfig, config_of, network_of
 from beatsight.version import VERSION
 
 FORMAT = "beatsight-model"
@@ -46,7 +48,7 @@ class Model:
         training: summary of the run that made it.
     """
 
-    network: DrumClassifierCNN
+    network: Network
     features: FeatureConfig = field(default_factory=FeatureConfig)
     labels: tuple[str, ...] = taxonomy.CLASSIFIER
     thresholds: np.ndarray = field(
@@ -63,14 +65,43 @@ class Model:
 
     def scores(self, clips: Tensor) -> Tensor:
         """Class scores 0..1, shape (n, classes), of audio clips (n, ``features.clip_samples``)."""
-        return self.scores_of_features(clip_features(clips.to(self.device), self.features))
+        return self.hear(clips).scores
 
     def scores_of_features(self, features: Tensor) -> Tensor:
         """Class scores 0..1, shape (n, classes), of clip features (n, mels, frames)."""
+        return self.hear_features(features).scores
+
+    def hear(self, clips: Tensor) -> Heard:
+        """Everything the network says of audio clips (n, ``features.clip_samples``)."""
+        return self.hear_features(clip_features(clips.to(self.device), self.features))
+
+    def hear_features(self, features: Tensor) -> Heard:
+        """Everything the network says of clip features (n, mels, frames)."""
         with torch.inference_mode():
             image = features.unsqueeze(1).to(memory_format=torch.channels_last)
-            logits = self.network(image).float() / self.calibration["temperature"]
-            return logits.softmax(-1) if self.activation == "softmax" else logits.sigmoid()
+            parts = take_apart(self.network(image).float(), len(self.labels), self.network.config.heads)
+            logits = parts.labels / self.calibration["temperature"]
+            scores = logits.softmax(-1) if self.activation == "softmax" else logits.sigmoid()
+            return Heard(
+                scores,
+                None if parts.velocity is None else parts.velocity.sigmoid(),
+                None if parts.openness is None else parts.openness.sigmoid(),
+            )
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a model says of n clips, all 0..1.
+
+    Attributes:
+        scores: (n, classes).
+        velocity: (n, classes), of each label if it sounds; None without that head.
+        openness: (n,), of a hi-hat if one sounds; None without that head.
+    """
+
+    scores: Tensor
+    velocity: Tensor | None
+    openness: Tensor | None
 
 
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:
@@ -107,17 +138,7 @@ def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu")
         InputError: missing, truncated, not a model, holds code, or does not fit this program.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such model file")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(f"{path}: is not a model file, or holds code that will not be run") from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        # Everything that damaged bytes were seen to raise in torch's reader.
-        raise InputError(f"{path}: is damaged or not a model file") from error
-    if not isinstance(content, dict) or not content:
-        raise InputError(f"{path}: is not a model file (it holds no dictionary)")
+    content = _read(path)
     if content.get("format") == FORMAT:
         model = _from_content(content, path)
     elif all(isinstance(value, Tensor) for value in content.values()):
@@ -129,6 +150,41 @@ def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu")
     return model
 
 
+def _read(path: Path) -> dict[str, Any]:
+    """What a model file holds, without running anything in it."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(f"{path}: is not a model file, or holds code that will not be run") from error
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # Everything that damaged bytes were seen to raise in torch's reader.
+        raise InputError(f"{path}: is damaged or not a model file") from error
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"{path}: is not a model file (it holds no dictionary)")
+    return content
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The weights of a model file or bare state dict, whatever network they belong to.
+
+    Raises:
+        InputError: missing, truncated, or holds anything but tensors by name.
+    """
+    content = _read(Path(path))
+    weights = content.get("weights") if content.get("format") == FORMAT else content
+    named = isinstance(weights, dict) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    )
+    if not named or not weights:
+        raise InputError(f"{path}: holds no weights by name")
+    for name, value in weights.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise InputError(f"{path}: the weights of {name} are not all finite numbers")
+    return weights
+
+
 def _from_content(content: dict[str, Any], path: Path) -> Model:
     if content.get("format_version") != FORMAT_VERSION:
         raise InputError(
@@ -136,10 +192,10 @@ def _from_content(content: dict[str, Any], path: Path) -> Model:
         )
     if content.get("taxonomy_digest") != taxonomy.digest():
         raise InputError(f"{path}: was trained with another label taxonomy than this program's")
-    if content.get("architecture") != DrumClassifierCNN.__name__:
+    if content.get("architecture") not in ARCHITECTURES:
         raise InputError(f"{path}: unknown architecture {content.get('architecture')!r}")
     try:
-        config = ClassifierConfig(**{**content["config"], "channels": tuple(content["config"]["channels"])})
+        config = config_of(content["architecture"], content["config"])
         features = FeatureConfig(**content["features"])
         labels = tuple(content["labels"])
         thresholds = np.array([float(content["thresholds"][label]) for label in labels])
@@ -161,7 +217,7 @@ def _from_content(content: dict[str, Any], path: Path) -> Model:
     if not isinstance(training, dict):
         raise InputError(f"{path}: the training summary of the model file is not a dictionary")
     _check_shapes(config, weights, path)
-    network = DrumClassifierCNN(config)
+    network = network_of(config)
     _load_weights(network, weights, path)
     return Model(network, features, labels, thresholds, activation, calibration, training)
 
@@ -180,11 +236,11 @@ def _from_bare(state: dict[str, Tensor], path: Path) -> Model:
     return Model(network, activation="softmax")
 
 
-def _check_shapes(config: ClassifierConfig, weights: Any, path: Path) -> None:
+def _check_shapes(config: NetworkConfig, weights: Any, path: Path) -> None:
     """Compare shapes before any memory is taken: a damaged config may ask for a network of any size."""
     try:
         with torch.device("meta"):
-            expected = {name: value.shape for name, value in DrumClassifierCNN(config).state_dict().items()}
+            expected = {name: value.shape for name, value in network_of(config).state_dict().items()}
         fits = {name: value.shape for name, value in weights.items()} == expected
     except (RuntimeError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: the weights do not fit the network they are stored with") from error

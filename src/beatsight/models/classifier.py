@@ -6,7 +6,8 @@
 
 With 12 classes it has 391 884 parameters. (The requirements draw this network and call it "~840K"; the
 drawing does not add up to that number, and the drawing is what is built.) A clip carries several labels when
-several drums start at once, so the scores are independent sigmoids unless a checkpoint says softmax.
+several drums start at once, so the scores are independent sigmoids unless a checkpoint says softmax. With
+further heads the last layer grows by their columns (:mod:`beatsight.models.heads`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from beatsight.errors import InputError
+from beatsight.models.heads import check_heads, columns
 from beatsight.taxonomy import CLASSIFIER
 
 
@@ -28,21 +30,24 @@ class ClassifierConfig:
         classes: scores given.
         channels: output channels of the four blocks.
         dropout: probability before the last layer.
+        heads: what is estimated beside the labels: ``velocity``, ``openness``.
     """
 
     classes: int = len(CLASSIFIER)
     channels: tuple[int, ...] = field(default=(32, 64, 128, 256))
     dropout: float = 0.3
+    heads: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.classes < 1 or len(self.channels) != 4 or min(self.channels) < 1:
             raise InputError("a classifier needs at least one class and four positive channel counts")
         if not 0.0 <= self.dropout < 1.0:
             raise InputError(f"dropout must lie in 0..1, not {self.dropout}")
+        check_heads(self.heads)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints."""
-        return {**asdict(self), "channels": list(self.channels)}
+        return {**asdict(self), "channels": list(self.channels), "heads": list(self.heads)}
 
 
 def _block(inputs: int, outputs: int, pool: nn.Module) -> nn.Sequential:
@@ -65,9 +70,9 @@ class DrumClassifierCNN(nn.Module):
         self.conv3 = _block(second, third, nn.MaxPool2d(2))
         self.conv4 = _block(third, fourth, nn.AdaptiveAvgPool2d(1))
         self.dropout = nn.Dropout(self.config.dropout)
-        self.fc = nn.Linear(fourth, self.config.classes)
+        self.fc = nn.Linear(fourth, columns(self.config.classes, self.config.heads))
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Logits (n, classes) of log-mel clips (n, 1, mels, frames)."""
+        """Logits (n, columns) of log-mel clips (n, 1, mels, frames)."""
         hidden = self.conv4(self.conv3(self.conv2(self.conv1(clips))))
         return self.fc(self.dropout(hidden.flatten(1)))

@@ -8,7 +8,7 @@ import torch
 
 from beatsight.errors import InputError, UsageError
 
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 def choose_device(name: str) -> torch.device:
@@ -44,8 +44,20 @@ def _bf16_pays(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """The context the network runs in: bfloat16 if asked for, or if ``auto`` finds that it pays."""
+    """The context the network runs in: 16 bits if asked for, bfloat16 also if ``auto`` finds that it pays.
+
+    Raises:
+        UsageError: no such precision, or float16 on a CPU.
+    """
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}; use {', '.join(PRECISIONS)}")
-    enabled = precision == "bf16" or (precision == "auto" and _bf16_pays(device))
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    if precision == "fp16" and device.type == "cpu":
+        raise UsageError("precision fp16 needs a GPU; on a CPU use bf16, fp32 or auto")
+    enabled = precision in ("bf16", "fp16") or (precision == "auto" and _bf16_pays(device))
+    number = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=number, enabled=enabled)
+
+
+def gradient_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
+    """Keeps gradients within float16's range; does nothing in other precisions."""
+    return torch.amp.GradScaler(device.type, enabled=precision == "fp16" and device.type != "cpu")

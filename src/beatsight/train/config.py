@@ -11,6 +11,15 @@ from beatsight.dataset.augment import AugmentConfig
 from beatsight.errors import InputError
 from beatsight.files import read_text
 
+# Setting -> what it may be.
+CHOICES = {
+    "network": ("cnn", "compact"),
+    "loss": ("bce", "cross_entropy"),
+    "class_weights": ("none", "balanced"),
+    "schedule": ("cosine", "plateau", "constant"),
+    "precision": ("auto", "fp32", "bf16", "fp16"),
+}
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -18,42 +27,82 @@ class TrainConfig:
 
     Attributes:
         epochs: passes; one epoch draws as many clips as the training split holds.
-        batch_size: clips a step.
-        lr: peak learning rate of AdamW; warmed up over the first epoch's first steps, then cosine to zero.
+        batch_size: clips a step, over all processes together.
+        lr: peak learning rate of AdamW.
+        schedule: after the warm-up, ``cosine`` to zero, ``constant``, or ``plateau``: a fifth whenever the
+            validation loss has not fallen for half of ``patience``.
+        warmup: share of all steps over which the learning rate rises.
         weight_decay: AdamW's.
+        gradient_clip: largest norm of the gradient; 0 does not clip.
+        network: ``cnn`` (the large one of old) or ``compact``.
         dropout: of the last layer.
+        heads: what is estimated beside the labels: ``velocity``, ``openness``.
+        loss: ``bce``: every class by itself; ``cross_entropy``: the classes share one certainty.
+        class_weights: ``balanced`` lets positives of rare classes count more in the loss.
+        label_smoothing: how far targets are drawn from 0 and 1, 0..0.5.
+        ema: decay a step of a running mean of the weights that is validated and kept; 0 is off.
         patience: epochs without a lower validation loss before stopping early; 0 never stops.
-        seed: of weights, order and augmentation.
+        seed: of weights, order, augmentation and dropout.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ``auto``, ``fp32`` or ``bf16``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        compile: whether torch compiles the network (pays on GPUs and long runs).
+        init_from: model file whose weights are taken over where name and shape agree; empty: none.
+        freeze: parts of the network that are not trained, such as ``conv1``.
         sampling_weights: file of sampling weights to draw moments by (:mod:`beatsight.dataset.sampling`);
             empty: rare classes are drawn more often than their share.
+        background: folder of recordings without drums, laid under training clips; empty: none.
         augment: what is done to training clips, or None for nothing.
     """
 
     epochs: int = 50
     batch_size: int = 32
     lr: float = 0.001
+    schedule: str = "cosine"
+    warmup: float = 0.05
     weight_decay: float = 0.01
+    gradient_clip: float = 1.0
+    network: str = "cnn"
     dropout: float = 0.3
+    heads: tuple[str, ...] = ()
+    loss: str = "bce"
+    class_weights: str = "none"
+    label_smoothing: float = 0.0
+    ema: float = 0.0
     patience: int = 10
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
+    compile: bool = False
+    init_from: str = ""
+    freeze: tuple[str, ...] = ()
     sampling_weights: str = ""
+    background: str = ""
     augment: AugmentConfig | None = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lr"):
             if not getattr(self, name) > 0:
                 raise InputError(f"training setting {name} must be positive, not {getattr(self, name)}")
-        for name in ("weight_decay", "patience", "seed"):
+        for name in ("weight_decay", "gradient_clip", "patience", "seed"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"training setting {name} must not be negative")
+        for name, high in (("warmup", 1.0), ("label_smoothing", 0.5), ("ema", 1.0)):
+            if not 0 <= getattr(self, name) < high:
+                raise InputError(
+                    f"training setting {name} must lie in 0..{high:g}, not {getattr(self, name)}"
+                )
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"training setting {name} is one of {', '.join(known)}, not {getattr(self, name)!r}"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints and reports."""
-        return {**asdict(self), "augment": self.augment.to_dict() if self.augment else None}
+        plain = {
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
+        return {**plain, "augment": self.augment.to_dict() if self.augment else None}
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -70,18 +119,19 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(f"{path}: is not valid TOML: {error}") from error
     _known(raw, TrainConfig, f"{path}")
     augment = raw.pop("augment", None)
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
     if augment is False:
-        raw["augment"] = None
+        settings["augment"] = None
     elif isinstance(augment, dict):
         _known(augment, AugmentConfig, f"{path}: augment")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in augment.items()}
         try:
-            raw["augment"] = AugmentConfig(**values)
+            settings["augment"] = AugmentConfig(**values)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
     elif augment is not None:
         raise InputError(f"{path}: augment: must be a table of settings, or false")
-    return raw
+    return settings
 
 
 def _known(raw: dict[str, Any], config: type, where: str) -> None:
@@ -89,16 +139,24 @@ def _known(raw: dict[str, Any], config: type, where: str) -> None:
     for name, value in raw.items():
         if name not in known:
             raise InputError(f"{where}: unknown setting {name!r}; known: {', '.join(known)}")
-        default = known[name].default
-        if isinstance(default, (int, float)) and (
-            isinstance(value, bool) or not isinstance(value, (int, float))
-        ):
-            raise InputError(f"{where}: {name}: must be a number, not {value!r}")
-        if isinstance(default, int) and isinstance(value, float):
-            raise InputError(f"{where}: {name}: must be a whole number, not {value!r}")
-        if isinstance(default, tuple) and not (
-            isinstance(value, list) and [type(item) in (int, float) for item in value] == [True, True]
-        ):
-            raise InputError(f"{where}: {name}: must be a range [low, high], not {value!r}")
-        if isinstance(default, str) and not isinstance(value, str):
-            raise InputError(f"{where}: {name}: must be text, not {value!r}")
+        if wrong := _wrong(known[name].default, value):
+            raise InputError(f"{where}: {name}: must be {wrong}, not {value!r}")
+
+
+def _wrong(default: Any, value: Any) -> str:
+    """What a value should be instead, judged by the setting's default; empty when it is right."""
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(default, (int, float)) and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        return "a number"
+    if isinstance(default, int) and isinstance(value, float):
+        return "a whole number"
+    if isinstance(default, tuple):
+        listed = value if isinstance(value, list) else [None]
+        if default and [type(item) in (int, float) for item in listed] != [True, True]:
+            return "a range [low, high]"
+        if not default and not all(isinstance(item, str) for item in listed):
+            return "a list of names"
+    if isinstance(default, str) and not isinstance(value, str):
+        return "text"
+    return ""

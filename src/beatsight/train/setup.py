@@ -1,0 +1,172 @@
+"""What a run is made of before its first step: network, batches, loss, and what to tell about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from beatsight.audio.features import FeatureConfig
+from beatsight.audio.io import AUDIO_SUFFIXES, load
+from beatsight.dataset.batches import Batches
+from beatsight.dataset.sampling import read_weights, row_weights
+from beatsight.dataset.store import Dataset
+from beatsight.errors import InputError
+from beatsight.files import sha256_file
+from beatsight.models.checkpoint import Model
+from beatsight.models.networks import make_network
+from beatsight.train.config import TrainConfig
+from beatsight.train.losses import Loss, balanced_weights
+from beatsight.train.start import freeze, take_weights
+from beatsight.train.state import Progress
+
+# Of all background recordings together: 100 MB of float32, half an hour of a seminar is enough variety.
+_MOST_BACKGROUND_S = 600.0
+
+
+@dataclass
+class Setup:
+    """A run before its first step.
+
+    Attributes:
+        dataset: what it learns from.
+        config: its settings.
+        device: where it computes.
+        model: the network with its features and labels.
+        batches: training clips.
+        validation: held-out clips, or None.
+        loss: how a batch is judged.
+        frozen: modules that are not trained.
+        sampling: what is recorded of the sampling weights.
+        notes: remarks for the person who started it.
+    """
+
+    dataset: Dataset
+    config: TrainConfig
+    device: torch.device
+    model: Model
+    batches: Batches
+    validation: Batches | None
+    loss: Loss
+    frozen: list[nn.Module]
+    sampling: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def set_up(dataset: Dataset, config: TrainConfig, features: FeatureConfig, device: torch.device) -> Setup:
+    """Everything of a run that follows from its settings.
+
+    Raises:
+        InputError: nothing to train on, or a file of the settings that does not fit.
+        UsageError: settings that make no sense together.
+    """
+    rows = dataset.rows("train")
+    if not len(rows):
+        raise InputError(f"{dataset.root}: the training split is empty")
+    torch.manual_seed(config.seed)
+    network = make_network(config.network, len(dataset.labels), config.dropout, config.heads, features)
+    notes = []
+    if config.init_from:
+        notes.append(f"{config.init_from}: {take_weights(network, config.init_from).sentence}")
+    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    weights, sampling = _sampling(dataset, config)
+    notes += sampling.get("notes", [])
+    background = _background(config.background, features.sample_rate, notes) if config.augment else None
+    batches = Batches(
+        dataset, "train", features, augment=config.augment, device=device, seed=config.seed, weights=weights,
+        background=background,
+    )  # fmt: skip
+    positive = None
+    if config.class_weights == "balanced":
+        positive = torch.from_numpy(balanced_weights(dataset.moments.labels[rows])).to(device)
+    return Setup(
+        dataset=dataset,
+        config=config,
+        device=device,
+        model=Model(network, features, dataset.labels, activation=_activation(config)),
+        batches=batches,
+        validation=validation_batches(dataset, features, config, device),
+        loss=Loss(len(dataset.labels), config.heads, config.loss, config.label_smoothing, positive),
+        frozen=freeze(network, config.freeze),
+        sampling=sampling,
+        notes=notes,
+    )
+
+
+def _activation(config: TrainConfig) -> str:
+    return "softmax" if config.loss == "cross_entropy" else "sigmoid"
+
+
+def _sampling(dataset: Dataset, config: TrainConfig) -> tuple[np.ndarray | None, dict[str, Any]]:
+    """Row weights of the training split from the file of sampling weights, and what to record of it."""
+    if not config.sampling_weights:
+        return None, {}
+    file = read_weights(config.sampling_weights)
+    weights, notes = row_weights(dataset, dataset.rows("train"), file)
+    return weights, {
+        "group_field": file.parameters.group_field,
+        "sha256": sha256_file(config.sampling_weights),
+        "moments_drawn_from": int(np.count_nonzero(weights)),
+        "notes": notes,
+    }
+
+
+def _background(folder: str, sample_rate: int, notes: list[str]) -> np.ndarray | None:
+    """The recordings of a folder end to end, as much as is kept."""
+    if not folder:
+        return None
+    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    if not paths:
+        raise InputError(f"{folder}: holds no recordings to lay under the clips")
+    parts: list[np.ndarray] = []
+    for path in paths:
+        parts.append(load(path, sample_rate))
+        if sum(map(len, parts)) > _MOST_BACKGROUND_S * sample_rate:
+            notes.append(f"{folder}: {len(parts)} of {len(paths)} recordings are laid under clips")
+            break
+    return np.concatenate(parts)[: int(_MOST_BACKGROUND_S * sample_rate)]
+
+
+def validation_batches(
+    dataset: Dataset, features: FeatureConfig, config: TrainConfig, device: torch.device
+) -> Batches | None:
+    """The validation split: songs as they are, one-shots mixed as in training (thresholds fit mixtures)."""
+    rows = dataset.rows("val")
+    if not len(rows):
+        return None
+    augment = config.augment if dataset.moments.isolated[rows].mean() > 0.5 else None
+    return Batches(dataset, "val", features, augment=augment, device=device, seed=config.seed + 1)
+
+
+def identity_of(setup: Setup) -> dict[str, Any]:
+    """What must be the same for a run to be resumed: settings, features, dataset and files it reads."""
+    config = setup.config
+    settings = {name: value for name, value in config.to_dict().items() if name not in ("device", "compile")}
+    return {
+        **settings,
+        "features": setup.model.features.to_dict(),
+        "dataset": sha256_file(setup.dataset.root / "metadata.json"),
+        "sampling": setup.sampling.get("sha256", ""),
+        "initial_weights": sha256_file(config.init_from) if config.init_from else "",
+    }
+
+
+def summary_of(setup: Setup, progress: Progress) -> dict[str, Any]:
+    """What the checkpoint says of its run: plain values only, none that depends on the clock."""
+    metadata, timed = setup.dataset.metadata, ("seconds", "clips_per_s")
+    last = progress.history[-1]
+    return {
+        "config": setup.config.to_dict(),
+        "epochs_done": len(progress.history),
+        "best_epoch": progress.best_epoch,
+        "last": {name: value for name, value in last.items() if name not in timed},
+        "moments": dict(metadata.moments),
+        "label_counts": dict(metadata.label_counts["train"]),
+        "sessions": {name: len(members) for name, members in metadata.sessions.items()},
+        "untrained_labels": list(metadata.untrained_labels),
+        "sampling": setup.sampling,
+    }
