@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import make_gates
+
 from beatsight.audio.io import SAMPLE_RATE, save
 from beatsight.charts import Timing, audio_ref, build_chart, write_chart
 from beatsight.events import Component, Event, Prediction, write_records
@@ -44,6 +46,7 @@ def main() -> None:
         for take in (1, 2):
             sound = kit.render(label, 0.5 + 0.2 * take, take=take)[: int(seconds * SAMPLE_RATE)]
             save(HERE / "kit" / f"{label}_{take}.flac", 0.8 * sound / abs(sound).max())
+    make_gates.main(HERE / "gates")
 
 
 def _events(song: Song, name: str) -> list[Event]:

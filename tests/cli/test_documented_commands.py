@@ -17,7 +17,9 @@ from beatsight.sources import Collection
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 LINES = re.findall(r"^\$ beatsight (.+)$", PAGE, re.MULTILINE)
-OUTPUT_OPTIONS = ("-o", "--output", "--metrics-json", "--write")
+OUTPUT_OPTIONS = (
+    "-o", "--output", "--metrics-json", "--write", "--report", "--junit", "--summary", "--json-output",
+)  # fmt: skip
 
 
 def outputs(words: list[str]) -> list[Path]:
@@ -70,6 +72,6 @@ def test_every_line_runs(examples: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_every_file_of_the_examples_is_used_or_explained() -> None:
     text = PAGE + (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
-    for path in (ROOT / "examples").iterdir():
+    for path in (*(ROOT / "examples").iterdir(), *(ROOT / "examples" / "gates").iterdir()):
         if path.name not in ("README.md", "__pycache__"):
             assert path.name in text or f"{path.stem}." in text, f"examples/{path.name} is not mentioned"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,9 @@ from beatsight.report import (
     SongScore,
 )
 from beatsight.taxonomy import CLASSIFIER
+
+if TYPE_CHECKING:
+    from beatsight.gates.readiness import ReadinessReport
 
 RATE = 22_050
 LANES = {
@@ -165,3 +170,11 @@ def demo() -> DemoReport:
             ("beatsight train --dataset dataset --epochs 40", "Train again on what was collected."),
         ),
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def readiness(tmp_path_factory: pytest.TempPathFactory) -> ReadinessReport:
+    """A run over every gate whose inputs attack the page."""
+    from gate_inputs import readiness_run
+
+    return readiness_run(tmp_path_factory.mktemp("gates"))

@@ -63,7 +63,7 @@ def test_ticks_are_round(low: float, high: float, answer: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "step", "text"), [(0.25, 0.25, "0.25"), (2.0, 0.5, "2.0"), (2000, 500, "2000")]
+    ("value", "step", "text"), [(0.25, 0.25, "0.25"), (2.0, 0.5, "2.0"), (2000, 500, "2,000")]
 )
 def test_tick_labels_have_the_digits_of_their_step(value: float, step: float, text: str) -> None:
     assert tick_text(value, step) == text

@@ -23,6 +23,7 @@ from beatsight.errors import InputError
 from beatsight.events import Component, Name, Prediction, Unit, decode_as, numbered_lines, read_records
 from beatsight.events.files import PARQUET
 from beatsight.events.records import Seconds
+from beatsight.files import read_bytes
 from beatsight.taxonomy import is_known, resolve
 
 # Ids named in a sentence; the rest are counted.
@@ -39,11 +40,17 @@ class Truth(msgspec.Struct, kw_only=True, gc=False):
     onset_time: Seconds | None = None
     openness: Unit | None = None
     velocity: Unit | None = None
+    negative_example: bool | None = None
+
+    @property
+    def parts(self) -> list[Component]:
+        """The components that are to be heard: none of a negative example's are."""
+        return [] if self.negative_example else self.components or []
 
     @property
     def names(self) -> list[str]:
         """Canonical labels, each once."""
-        given = self.labels if self.labels is not None else [part.label for part in self.components or ()]
+        given = self.labels if self.labels is not None else [part.label for part in self.parts]
         return list(dict.fromkeys(canonical(label) for label in given))
 
 
@@ -167,6 +174,28 @@ def join(
         [name for name, row in zip(ids, joined, strict=True) if row is None],
         [row.sample_id for row in predictions if row.sample_id not in wanted],
     )
+
+
+def read_thresholds(path: Path) -> dict[str, float]:
+    """Thresholds by canonical label, from one JSON object.
+
+    Raises:
+        InputError: the file cannot be read, is empty, or a threshold is no number above 0 and at most 1.
+    """
+    data = read_bytes(path)
+    if not data.strip():
+        raise InputError(f"{path}: is empty")
+    given = decode_as(data, dict[str, Any], str(path))
+    if not given:
+        raise InputError(f"{path}: holds no thresholds")
+    thresholds: dict[str, float] = {}
+    for label, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+            raise InputError(f"{path}: {label}: is not a number above 0 and at most 1, but {value!r}")
+        name = canonical(label)
+        if thresholds.setdefault(name, float(value)) != value:
+            raise InputError(f"{path}: {label}: {name} has another threshold under another of its names")
+    return thresholds
 
 
 def canonical_scores(prediction: Prediction | None) -> dict[str, float]:

@@ -17,7 +17,8 @@ from beatsight.errors import InputError
 from beatsight.events import Component, Event, Name, decode, from_builtins
 from beatsight.events.records import Seconds
 from beatsight.manifest.engine.blocks import Block, Rows, file_blocks, is_parquet
-from beatsight.manifest.engine.columns import parquet_select, scan
+from beatsight.manifest.engine.columns import scan
+from beatsight.manifest.engine.parquet_rows import parquet_select
 from beatsight.manifest.engine.pool import RowFault, run_blocks
 from beatsight.manifest.engine.rows import refuse_bad_text
 from beatsight.manifest.engine.table import Progress, Table

@@ -11,7 +11,6 @@ import wave
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from beatsight.errors import UsageError
 
@@ -41,6 +40,9 @@ def for_page(audio: np.ndarray, sample_rate: int, seconds: float) -> tuple[np.nd
     rate = min(sample_rate, PAGE_SAMPLE_RATE)
     if rate != sample_rate:
         shared = math.gcd(rate, sample_rate)
+        # Imported here: it takes longer to load than all that draws a page.
+        from scipy.signal import resample_poly
+
         cut = resample_poly(cut, rate // shared, sample_rate // shared)
     return (cut / max(1.0, float(np.abs(cut).max()))).astype(np.float32), rate
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from markupsafe import Markup, escape
@@ -17,9 +18,15 @@ from markupsafe import Markup, escape
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
 # Attributes of an element: text, or a number that is written as a coordinate.
 Attributes = Mapping[str, str | float]
-# Mean advance of a 12 px system font, for room that text needs: wider than most, so labels never touch.
-CHARACTER_PX = 7.0
+# Advances of 12 px type in DejaVu Sans, rounded up: wider than most system fonts, so that labels never touch.
+_ADVANCE_PX = {"ijlI.,:;'|!": 4.0, "frt ()[]-/": 5.0, "mwMWQO%@&→←": 12.0}
+_ADVANCE_OF = {character: px for characters, px in _ADVANCE_PX.items() for character in characters}
+_LOWER_PX, _UPPER_PX, _WIDE_PX = 7.7, 9.3, 13.0
 _LEAST_SPAN = 1e-9  # a smaller range is rounding noise in every quantity drawn here
+# Ticks from here on are written as powers of ten: more digits are counted, not read.
+_MOST_PLAIN = 1e7
+_LEAST_PLAIN_STEP = 1e-3
+_MOST_DIGITS = 12
 
 
 def coordinate(value: float) -> str:
@@ -75,23 +82,67 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return [round(index * step, 12) for index in range(first, last + 1)]
+    decimals = max(0, 3 - math.floor(math.log10(step)))
+    return [round(index * step, decimals) for index in range(first, last + 1)]
 
 
 def tick_text(value: float, step: float) -> str:
-    """The label of a tick: as many decimals as the step between ticks needs, powers of ten when tiny.
+    """The label of a tick: as many decimals as the step between ticks needs, powers of ten beyond reading.
 
-    >>> tick_text(0.5, 0.25), tick_text(10, 5), tick_text(0.0002, 0.0001)
-    ('0.50', '10', '2e-4')
+    >>> tick_text(0.5, 0.25), tick_text(10, 5), tick_text(20_000, 5000), tick_text(0.0002, 0.0001)
+    ('0.50', '10', '20,000', '2e-4')
     """
-    if 0 < abs(step) < 1e-3:
-        return f"{value:.0e}".replace("e-0", "e-") if value else "0"
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step else 2
-    if not float(step * 10**decimals).is_integer():
-        decimals += 1
-    return f"{value:.{decimals}f}"
+    decimals = _decimals(abs(step)) if step else 2
+    if not value or (abs(step or 1.0) >= _LEAST_PLAIN_STEP and abs(value) < _MOST_PLAIN):
+        return f"{value:,.{max(0, decimals) if abs(step or 1.0) >= _LEAST_PLAIN_STEP else 0}f}"
+    digits = max(0, math.floor(math.log10(abs(value)) + 1e-9) + decimals)
+    mantissa, exponent = f"{value:.{min(_MOST_DIGITS, digits)}e}".split("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def _decimals(step: float) -> int:
+    """Decimals that a step needs; negative for tens, hundreds and so on."""
+    decimals = -math.floor(math.log10(step) + 1e-9)
+    whole = step * 10.0**decimals
+    return decimals if abs(whole - round(whole)) < 1e-6 else decimals + 1
 
 
 def text_width(text: str) -> float:
-    """Room to keep for a label of 12 px type, in user units."""
-    return CHARACTER_PX * len(text)
+    """Room to keep for a label of 12 px type, in user units.
+
+    >>> text_width("ill") < text_width("abc") < text_width("ABC") < text_width("鼓鼓鼓")
+    True
+    """
+    return sum(map(_advance, text))
+
+
+def _advance(character: str) -> float:
+    found = _ADVANCE_OF.get(character)
+    if found is not None:
+        return found
+    if unicodedata.east_asian_width(character) in "WF":
+        return _WIDE_PX
+    return _UPPER_PX if character.isupper() or ord(character) > 0x2000 else _LOWER_PX
+
+
+def fit(text: str, room: float) -> str:
+    """``text``, cut with an ellipsis where it needs more than ``room``.
+
+    >>> fit("kick", 100), fit("a name that somebody made very long", 100)
+    ('kick', 'a name that…')
+    """
+    if text_width(text) <= room:
+        return text
+    length = len(text)
+    while length and text_width(text[:length] + "…") > room:
+        length -= 1
+    return text[:length].rstrip() + "…"
+
+
+def text_tag(text: str, room: float, attributes: Attributes) -> Markup:
+    """A ``<text>`` that fits ``room``; what was cut off shows when pointed at."""
+    shown = fit(text, room)
+    rest = (tag("title", {}, text),) if shown != text else ()
+    return tag("text", attributes, shown, *rest)

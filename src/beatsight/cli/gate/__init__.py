@@ -18,7 +18,18 @@ app = typer.Typer(
 )
 
 # command -> (module of this package, its function), in the order of the work
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "alignment": ("alignment", "alignment"),
+    "health": ("health", "health"),
+    "boundary": ("boundary", "boundary"),
+    "openset": ("openset", "openset"),
+    "bootstrap": ("bootstrap", "bootstrap"),
+    "calibration": ("calibration", "calibration"),
+    "regression": ("regression", "regression"),
+    "latency": ("latency", "latency"),
+    "all": ("readiness", "readiness"),
+    "page": ("page", "page"),
+}
 
 for command, (module, function) in COMMANDS.items():
     app.command(command)(getattr(importlib.import_module(f"beatsight.cli.gate.{module}"), function))

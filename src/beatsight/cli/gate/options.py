@@ -11,7 +11,6 @@ from rich.table import Table
 
 from beatsight.cli.console import note, printable, say
 from beatsight.gates.result import GateReport, GateResult, write_report
-from beatsight.report.text import number
 
 FAILED = 1
 
@@ -79,22 +78,34 @@ def _table(results: list[GateResult]) -> Table:
         table.add_column(name, justify="right" if name in ("value", "threshold") else "left")
     for result in sorted(results, key=lambda result: result.passed):
         sign = ">=" if result.rule == "at_least" else "<="
+        value, threshold = figures(result.value, result.threshold)
         table.add_row(
             printable(result.gate),
             "ok" if result.passed else "FAILED",
-            _figure(result.value),
-            f"{sign} {_figure(result.threshold)} {result.unit}".rstrip(),
+            value,
+            f"{sign} {threshold} {result.unit}".rstrip(),
             printable(result.detail),
         )
     return table
 
 
-def _figure(value: float | None) -> str:
-    """As many digits as matter.
+_MOST_DIGITS = 12
 
-    >>> _figure(0.95), _figure(12000), _figure(None)
-    ('0.95', '12,000', '–')
+
+def figures(value: float | None, threshold: float) -> tuple[str, str]:
+    """Value and threshold with as many digits as matter, and enough to tell them apart.
+
+    >>> figures(0.95, 0.9), figures(12000, 300.0), figures(None, 0.1), figures(0.949996, 0.95)
+    (('0.95', '0.9'), ('12,000', '300'), ('–', '0.1'), ('0.949996', '0.95'))
     """
-    if value is not None and float(value).is_integer():
-        return number(int(value))
-    return number(value, 4).rstrip("0").rstrip(".")
+    limit = _figure(threshold, 4)
+    if value is None:
+        return "–", limit
+    digits = 4
+    while value != threshold and _figure(value, digits) == limit and digits < _MOST_DIGITS:
+        digits += 1
+    return _figure(value, digits), limit
+
+
+def _figure(value: float, digits: int) -> str:
+    return f"{value:,.{digits}f}".rstrip("0").rstrip(".")

@@ -29,7 +29,9 @@ from beatsight.events.parquet import ANY_KEYS, EXTRA, components_array, schema, 
 from beatsight.events.records import Component
 from beatsight.files import reason
 from beatsight.manifest.engine.blocks import Block, Rows, bases, file_blocks, is_parquet
-from beatsight.manifest.engine.columns import column, parquet_select, quoted, scan
+from beatsight.manifest.engine.columns import column, quoted, scan
+from beatsight.manifest.engine.inner import inner_array
+from beatsight.manifest.engine.parquet_rows import parquet_select
 from beatsight.manifest.engine.pool import run_blocks
 from beatsight.manifest.engine.rows import records
 
@@ -180,6 +182,8 @@ def write_columns(rows: Rows, block: Block, params: Mapping[str, Any]) -> int:
             columns[at] = pa.array([list(record.scores.items()) for record in found], types.field(name).type)
         else:
             columns[at] = pa.array(list(map(attrgetter(name), found)), types.field(name).type)
+    for number, name in enumerate(params["inner"]):
+        columns[f"i{number}"] = inner_array(found, name)
     if parts:
         columns["components"] = components_array([record.components for record in found], parts)
     pq.write_table(
@@ -221,6 +225,7 @@ def open_table(
     fields: Sequence[str],
     components: Sequence[str] = (),
     *,
+    inner: Sequence[str] = (),
     kind: str = "events",
     progress: Progress | None = None,
 ) -> Iterator[Table]:
@@ -231,6 +236,8 @@ def open_table(
         fields: keys to have as columns; unknown keys come as JSON text.
         components: keys of the components to have in the column ``components``, a list of structs in the
             order of the format, ``extra`` last.
+        inner: numbers inside an object of an event to have as columns, such as ``loudness.LUFS_i``
+            (:data:`beatsight.manifest.engine.inner.INNER`).
         kind: ``events`` or ``predictions``.
         progress: called with (bytes read, bytes in all).
 
@@ -255,13 +262,14 @@ def open_table(
         for index, path in enumerate(files):
             place = f"{sum(counts)} + {{}} AS row, {index} AS file"
             if is_parquet(path):
-                selected, source, mine = parquet_select(db, path, fields, parts, _KINDS[kind])
+                selected, source, mine = parquet_select(db, path, fields, parts, _KINDS[kind], inner)
                 done += path.stat().st_size
                 first = place.format("file_row_number")
             else:
                 mine = []
                 shards = folder / f"columns-{index}"
-                for block, rows in _lines_to_columns(path, shards, fields, parts, kind):
+                params = {"kind": kind, "fields": fields, "components": parts, "inner": list(inner)}
+                for block, rows in _lines_to_columns(path, shards, params):
                     mine.append(rows)
                     done += block.size
                     if progress:
@@ -269,6 +277,7 @@ def open_table(
                 values = ", ".join(f"({block}, {base})" for block, base in enumerate(bases(mine)))
                 db.execute(f"CREATE TABLE blocks_{index} AS FROM (VALUES {values}) t(block, base)")
                 selected = [f"s.c{number} AS {column(name)}" for number, name in enumerate(fields)]
+                selected += [f"s.i{number} AS {column(name)}" for number, name in enumerate(inner)]
                 selected += ["s.components"] if parts else []
                 source = f"{scan(shards, '*.parquet')} s JOIN blocks_{index} b USING (block)"
                 first = place.format("b.base + s.place")
@@ -279,11 +288,9 @@ def open_table(
         yield Table(db, sum(counts), tuple(file_counts), bases(counts), folder)
 
 
-def _lines_to_columns(
-    path: Path, shards: Path, fields: Sequence[str], parts: Sequence[str], kind: str
-) -> Iterator[tuple[Block, int]]:
+def _lines_to_columns(path: Path, shards: Path, params: Mapping[str, Any]) -> Iterator[tuple[Block, int]]:
     """Write a file's columns to a folder; every block with the number of its rows."""
     shards.mkdir()
-    params = {"kind": kind, "fields": fields, "components": parts, "folder": str(shards)}
-    for block, rows, _ in run_blocks(f"{__name__}:write_columns", file_blocks([path]), params):
+    task = f"{__name__}:write_columns"
+    for block, rows, _ in run_blocks(task, file_blocks([path]), {**params, "folder": str(shards)}):
         yield block, rows

@@ -1,4 +1,4 @@
-"""What the page of every gate begins with: the verdict, then each result against its threshold."""
+"""The page of any gate: the verdict, what failed and by how much, what to know, then the gate's own story."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from beatsight.gates.result import GateReport, GateResult
-from beatsight.report.page import Column, Facts, Page, Section, Table, Text, Verdict, write_page
-from beatsight.report.text import number, plural
+from beatsight.report.gates.results import margin_text, result_parts, tightness, worst
+from beatsight.report.page import Column, Facts, Notes, Page, Section, Table, Verdict, write_page
+from beatsight.report.text import plural
+
+# Failures named beside the verdict; all of them stand below it.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -19,14 +23,16 @@ class Story:
     Attributes:
         title: the page's, e.g. "Alignment of session_001".
         question: what the gate asks, one sentence.
-        facts: a few numbers worth a tile each.
         sections: plots and tables.
+        facts: a few numbers worth a tile each.
+        verdict: given where the sections themselves hold every result; otherwise it follows from them.
     """
 
     title: str
     question: str
     sections: Sequence[Section]
     facts: Facts | None = None
+    verdict: Verdict | None = None
 
 
 def story_of(report: GateReport) -> Story:
@@ -38,12 +44,14 @@ def story_of(report: GateReport) -> Story:
 def gate_page(report: GateReport) -> Page:
     """The whole page of a report."""
     story = story_of(report)
+    first = [] if story.verdict is not None else [results_section(report)]
     return Page(
         title=story.title,
         subtitle=story.question,
-        verdict=_verdict(report),
+        verdict=story.verdict or verdict_of(report),
         facts=story.facts,
-        sections=[_results(report), *story.sections],
+        notes=Notes(report.notes) if report.notes else None,
+        sections=[*first, *story.sections, _inputs(report)],
     )
 
 
@@ -56,34 +64,45 @@ def write_gate_page(report: GateReport, path: str | os.PathLike[str]) -> None:
     write_page(gate_page(report), path)
 
 
-def _verdict(report: GateReport) -> Verdict:
-    failed = [result for result in report.gating_results if not result.passed]
-    total = len(report.gating_results)
-    if report.passed is None:
-        return Verdict("–", "nothing was judged", None, "No threshold was given")
+def verdict_of(report: GateReport) -> Verdict:
+    """How many gates passed, and by how much the worst did not."""
+    results = report.gating_results
+    failed = sorted((result for result in results if not result.passed), key=tightness)
+    if report.passed is None or not results:
+        return Verdict(
+            value="–",
+            name="nothing was judged",
+            passed=report.passed,
+            ruling="No verdict: no threshold was given",
+            detail="The numbers below are measured, and nobody said how good they must be.",
+        )
+    named = [f"{result.gate}: {margin_text(result)}" for result in failed[:_NAMED]]
+    rest = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
     return Verdict(
-        value=f"{total - len(failed)}/{total}",
-        name="gates passed",
+        value=f"{len(results) - len(failed)}/{len(results)}",
+        name="gates passed" if len(results) > 1 else "gate passed",
         passed=report.passed,
-        ruling="All gates passed" if report.passed else f"{plural(len(failed), 'gate')} failed",
+        ruling="Passed" if report.passed else f"Failed: {plural(len(failed), 'gate')}",
+        detail="; ".join(named) + rest if named else _closest(results),
     )
 
 
-def _row(result: GateResult) -> tuple[str, ...]:
-    sign = "≥" if result.rule == "at_least" else "≤"
-    return (
-        result.gate,
-        "✓ passed" if result.passed else "✕ failed",
-        number(result.value, 3),
-        f"{sign} {number(result.threshold, 3)} {result.unit}".rstrip(),
-        result.detail,
-    )
+def _closest(results: Sequence[GateResult]) -> str:
+    # That nothing was found where nothing may be is no close call.
+    least = worst([result for result in results if result.threshold or result.value])
+    return f"Closest to its limit: {least.gate}, {margin_text(least)}" if least is not None else ""
 
 
-def _results(report: GateReport) -> Section:
-    rows = sorted(report.gating_results, key=lambda result: result.passed)
-    columns = [Column(name) for name in ("gate", "verdict", "value", "threshold", "why")]
+def results_section(report: GateReport, title: str = "Gates") -> Section:
+    """Every result against its threshold, failures first."""
+    parts = result_parts(report.gating_results)
+    return Section(title, parts, "" if parts else "No threshold was given, so nothing was judged.")
+
+
+def _inputs(report: GateReport) -> Section:
+    columns = (Column("input"), Column("file"))
     return Section(
-        "Gates",
-        [Table(columns, [_row(result) for result in rows]), *(Text(note) for note in report.notes)],
+        "What was read",
+        [Table(columns, sorted(report.inputs.items()))] if report.inputs else [],
+        f"Measured by beatsight {report.program_version}.",
     )

@@ -1,5 +1,11 @@
 // Adds to a page that works without it: a cursor that runs over the tracks, click to seek, and a wider view.
 "use strict";
+// On paper nothing can be unfolded, so results are; older browsers cannot do this by style alone.
+for (const [event, open] of [["beforeprint", true], ["afterprint", false]]) {
+  addEventListener(event, () => {
+    for (const details of document.querySelectorAll("details.keep")) details.open = open;
+  });
+}
 for (const timeline of document.querySelectorAll(".timeline")) {
   const seconds = Number(timeline.dataset.seconds);
   const players = [...timeline.querySelectorAll("audio")];
