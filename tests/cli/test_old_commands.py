@@ -103,7 +103,10 @@ def _fake_wandb(
     logged: list[dict[str, Any]] = []
     sent: list[str] = []
     run_object = SimpleNamespace(
-        log=lambda row, step: logged.append(row), log_artifact=lambda artifact: None, finish=lambda: None
+        id="run-1",
+        log=lambda row, step: logged.append(row),
+        log_artifact=lambda artifact: None,
+        finish=lambda: None,
     )
 
     def init(**settings: Any) -> Any:

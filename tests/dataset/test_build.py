@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from beatsight import taxonomy
 from beatsight.audio.io import SAMPLE_RATE, load
 from beatsight.cli.main import run
-from beatsight.dataset import build
 from beatsight.dataset.build import build_dataset
+from beatsight.dataset.building import partial
 from beatsight.dataset.store import Dataset, open_dataset
 from beatsight.errors import InputError, UsageError
 from beatsight.events import Component, Event, write_records
@@ -164,7 +164,8 @@ def test_a_killed_build_leaves_the_old_dataset(root: Path) -> None:
     with pytest.raises(Killed):
         build_dataset([event(0.5, "snare")], root, out, progress=die)
     assert contents(out) == before
-    assert sorted(path.name for path in root.parent.iterdir()) == ["audio", "d"]
+    # What was done is kept beside it, until the next build.
+    assert sorted(path.name for path in root.parent.iterdir()) == ["audio", "d", "d.partial"]
     build_dataset([event(0.5, "snare")], root, out)
     assert named(open_dataset(out), 0) == {"snare"}
     assert sorted(path.name for path in root.parent.iterdir()) == ["audio", "d"]
@@ -373,7 +374,7 @@ def test_equal_file_names_in_two_roots_share_nothing(tmp_path: Path) -> None:
 def test_several_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events = tiny_songs(tmp_path / "audio", 3, ("kick",), beats=2)
     whole = build_dataset(events, tmp_path / "audio", tmp_path / "one")
-    monkeypatch.setattr(build, "_SHARD_SAMPLES", 45_000)
+    monkeypatch.setattr(partial, "SHARD_SAMPLES", 45_000)
     parts = build_dataset(events, tmp_path / "audio", tmp_path / "many")
     assert (len(whole.shards), len(parts.shards)) == (1, 3)
     for row in range(len(whole.moments)):

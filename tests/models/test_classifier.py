@@ -7,7 +7,7 @@ import torch
 
 from beatsight.errors import InputError, UsageError
 from beatsight.models.classifier import ClassifierConfig, DrumClassifierCNN
-from beatsight.models.precision import autocast, choose_device
+from beatsight.models.precision import autocast, choose_device, gradient_scaler
 
 
 def test_parameter_count() -> None:
@@ -62,9 +62,11 @@ def test_dropout_acts_in_training_only() -> None:
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"classes": 0}, "at least one class"),
-        ({"channels": (1, 2, 3)}, "four positive channel counts"),
-        ({"channels": (1, 2, 3, 0)}, "four positive channel counts"),
+        ({"classes": 0}, "a classifier needs classes from 1 to 65536, not 0"),
+        ({"channels": (1, 2, 3)}, r"needs the channels of 4 blocks, not \(1, 2, 3\)"),
+        ({"channels": (1, 2, 3, 0)}, "a classifier needs channels from 1 to 65536, not 0"),
+        ({"channels": (1, 2, 3, 4.0)}, "needs channels from 1 to 65536, not 4.0"),
+        ({"channels": (1, 2, 3, 10**9)}, "needs channels from 1 to 65536, not 1000000000"),
         ({"dropout": 1.0}, "dropout must lie in"),
     ],
 )
@@ -92,3 +94,17 @@ def test_precision() -> None:
     assert product == {"fp32": torch.float32, "bf16": torch.bfloat16}
     with pytest.raises(UsageError, match="unknown precision 'fp8'; use auto, fp32, bf16"):
         autocast(torch.device("cpu"), "fp8")
+    with pytest.raises(UsageError, match="precision fp16 needs a GPU; on a CPU use bf16, fp32 or auto"):
+        autocast(torch.device("cpu"), "fp16")
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32", "bf16"])
+def test_gradients_are_scaled_for_float16_only(precision: str) -> None:
+    scaler = gradient_scaler(torch.device("cpu"), precision)
+    weight = torch.nn.Parameter(torch.ones(2))
+    assert torch.equal(scaler.scale(weight.sum()), weight.sum())
+    optimizer = torch.optim.SGD([weight], lr=0.5)
+    scaler.scale(weight.sum()).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert weight.tolist() == [0.5, 0.5]

@@ -12,10 +12,13 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 # Work that takes longer shows a progress bar (docs/commands.md).
 _BAR_AFTER_S = 2.0
+# The time left is estimated from the speed of so many seconds: files differ in length, so a short while
+# misleads.
+_SPEED_OVER_S = 120.0
 
 
 class Update(Protocol):
@@ -26,12 +29,17 @@ class Update(Protocol):
 
 @contextmanager
 def progress_bar(text: str) -> Iterator[Update]:
-    """A progress bar on stderr for work over two seconds, if somebody watches."""
+    """A progress bar on stderr with the time left, for work over two seconds, if somebody watches."""
     if not sys.stderr.isatty():
         yield lambda done, total, text=None: None
         return
     start = time.monotonic()
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+        TextColumn("left"),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=_SPEED_OVER_S) as bar:
         task = bar.add_task(text, visible=False)
 
         def update(done: int, total: int, text: str | None = None) -> None:

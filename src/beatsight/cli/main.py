@@ -26,13 +26,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gate": ("gate", "Readiness gates: may this data be trained on, may this model be shipped?"),
     "synth": ("synth", "Make songs with exact labels from the built-in kit."),
     "dataset": ("dataset", "Build and check training data."),
+    "audition": ("audition", "What augmentation does to training clips, to hear and to see."),
     "train": ("train", "Train the drum classifier on a dataset."),
+    "sweep": ("sweep", "Train with many settings, and see which are best."),
     "evaluate": ("evaluate", "Score a model on a dataset's split."),
     "predict": ("predict", "A model's scores for any labelled rows, for the gates."),
+    "export": ("export", "A model as ONNX or safetensors, and its model card."),
     "transcribe": ("transcribe", "Turn songs into drum charts."),
 }
-# Options of the seed's scripts that take several values after one name.
-_SPREAD = frozenset({"--wandb-tags"})
+# Options that take several values after one name, as in the seed's scripts.
+_SPREAD = frozenset(
+    {"--wandb-tags", "--heads", "--freeze", "--batch-sizes", "--learning-rates", "--dropouts", "--rerun"}
+)
+# Those that take several values in one command only: a second value elsewhere stays an error.
+_SPREAD_IN = {"sweep": frozenset({"--epochs"}), "audition": frozenset({"--rows"})}
+# What an option means when no value follows it.
+_BARE = {"--rerun": "all"}
 # What shells report of a program that Ctrl-C ended.
 _STOPPED = 130
 
@@ -59,28 +68,37 @@ def help_text() -> str:
     )
 
 
-def spread(arguments: Sequence[str]) -> list[str]:
+def spread(arguments: Sequence[str], command: str = "") -> list[str]:
     """``--wandb-tags prod retrain`` becomes ``--wandb-tags prod --wandb-tags retrain``.
 
     >>> spread(["--wandb-tags", "a", "b", "--lr", "1"])
     ['--wandb-tags', 'a', '--wandb-tags', 'b', '--lr', '1']
     >>> spread(["--wandb-tags=a", "b"])
     ['--wandb-tags=a', '--wandb-tags', 'b']
+    >>> spread(["--rerun", "--epochs", "3", "5"], "sweep")
+    ['--rerun', 'all', '--epochs', '3', '--epochs', '5']
     """
+    names = _SPREAD | _SPREAD_IN.get(command, frozenset())
     out: list[str] = []
     repeated: str | None = None
     first = False
     for argument in arguments:
         if argument.startswith("-"):
+            out += _meaning(repeated, first)
             name, _, value = argument.partition("=")
-            repeated, first = (name, not value) if name in _SPREAD else (None, False)
+            repeated, first = (name, not value) if name in names else (None, False)
             out.append(argument)
         elif repeated is not None and not first:
             out += [repeated, argument]
         else:
             out.append(argument)
             first = False
-    return out
+    return out + _meaning(repeated, first)
+
+
+def _meaning(option: str | None, bare: bool) -> list[str]:
+    """The value of an option that was given without one."""
+    return [_BARE[option]] if option in _BARE and bare else []
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -106,7 +124,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     warnings.showwarning = lambda message, *_, **__: print(f"beatsight: warning: {message}", file=sys.stderr)
     try:
         app = importlib.import_module(f"beatsight.cli.{COMMANDS[name][0]}").app
-        app(args=spread(arguments[1:]), prog_name=f"beatsight {name}")
+        app(args=spread(arguments[1:], name), prog_name=f"beatsight {name}")
     except BeatSightError as error:
         print(f"beatsight: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -128,10 +128,25 @@ class Batches:
             random = self._generator(_SAMPLED, number)
             yield self._batch(random.choice(len(self.rows), batch_size, p=self.weights), random, clips)
 
+    def with_sound(self, picks: np.ndarray, number: int) -> tuple[Batch, Tensor]:
+        """Batch ``number`` of chosen rows of the split, and its clips as sound (n, samples).
+
+        Changes of pitch, tempo, room and frequency response are made on the mel power: they are in the
+        batch's features, not in the sound.
+
+        Args:
+            picks: indices into ``rows``, shape (n,).
+            number: what is drawn follows from it and the seed.
+        """
+        return self._made(picks, self._generator(_ORDERED, number), slice(0, len(picks)))
+
     def _generator(self, kind: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, kind, number])
 
     def _batch(self, picks: np.ndarray, random: np.random.Generator, clips: slice) -> Batch:
+        return self._made(picks, random, clips)[0]
+
+    def _made(self, picks: np.ndarray, random: np.random.Generator, clips: slice) -> tuple[Batch, Tensor]:
         rows = self.rows[picks[clips]]
         if self.augment is None:
             strokes = plain_strokes(picks).of(clips)
@@ -146,13 +161,14 @@ class Batches:
             audio = self._on_sound(audio, effects, self.augment)
             power = self._on_power(mel_power(audio, self.features), effects, labels, self.augment)
         moments = self.source.dataset.moments
-        return Batch(
+        batch = Batch(
             features=focus(power_to_features(power, self.features), self.features),
             labels=self._tensor(labels),
             velocity=self._tensor(moments.velocity[rows]),
             openness=self._tensor(moments.openness[rows]),
             rows=rows,
         )
+        return batch, audio
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(self.device, non_blocking=True)

@@ -38,7 +38,11 @@ class _Version(msgspec.Struct):
 
 
 class Metadata(msgspec.Struct, kw_only=True):
-    """metadata.json; the three duration maps are those that dataset health reads."""
+    """metadata.json; the duration maps are those that dataset health reads.
+
+    The maps named ``run_…`` are what this build added. A build always makes the whole dataset, resumed or
+    not, so they equal the others; datasets of older programs lack them.
+    """
 
     format_version: int
     program_version: str
@@ -51,10 +55,16 @@ class Metadata(msgspec.Struct, kw_only=True):
     files: list[str]
     split_durations_seconds: dict[str, float]
     duration_seconds_by_source: dict[str, float]
+    run_split_durations_seconds: dict[str, float] = {}
+    run_duration_seconds_by_source: dict[str, float] = {}
     notes: list[str]
     build: dict[str, Any]
     sha256: dict[str, str]
     untrained_labels: list[str]
+    # Where each of `files` comes from, and the kit of each session that was played on one: what an evaluation
+    # groups by. Datasets of older programs lack both.
+    file_sources: list[str] = []
+    session_kits: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,11 @@ def open_dataset(folder: str | os.PathLike[str], *, verify: bool = False) -> Dat
     """
     root = Path(folder)
     path = root / "metadata.json"
+    # The older system wrote a metadata.json of its own beside its labels.
+    if (root / "train_labels.json").is_file() or (root / "train" / "train_labels.json").is_file():
+        raise InputError(
+            f"{root}: holds clips of the older system; convert it: beatsight dataset build {root} -o NEW"
+        )
     if not path.is_file():
         raise InputError(f"{root}: is not a dataset folder (it has no metadata.json)")
     metadata = _read_metadata(path)

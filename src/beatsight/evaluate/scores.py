@@ -1,4 +1,4 @@
-"""A model against a dataset's split: scores, per-class report, confusion matrix, predictions and truth.
+"""A model against a dataset's split: what it says of every moment, beside what is true of it.
 
 Scores are of clips (one per labelled moment): was each drum that starts there named, and no other. How well
 whole songs are transcribed is scored on charts instead (:func:`beatsight.metrics.transcription_scores`).
@@ -6,29 +6,45 @@ whole songs are transcribed is scored on charts instead (:func:`beatsight.metric
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from beatsight.audio.features import FeatureConfig
 from beatsight.dataset.batches import Batches
 from beatsight.dataset.store import Dataset
-from beatsight.errors import InputError, require
-from beatsight.events import Prediction, write_records
-from beatsight.files import atomic_path, write_bytes
+from beatsight.errors import InputError
 from beatsight.metrics import MultilabelReport, multilabel_confusion, multilabel_report
 from beatsight.models.checkpoint import Model
+from beatsight.report.evaluation_data import EvaluationReport, ModelFacts
 
 _BATCH = 64
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where n moments come from.
+
+    Attributes:
+        session, audio_file: names, n each.
+        onset_s: seconds within the audio file, float64 (n,).
+        source, kit: names, n each, empty where it is not known.
+    """
+
+    session: list[str]
+    audio_file: list[str]
+    onset_s: np.ndarray
+    source: list[str]
+    kit: list[str]
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """Results on one split.
+    """Results on one split of n moments.
 
     Attributes:
         labels: class names, in column order.
@@ -39,6 +55,13 @@ class Evaluation:
         report: precision, recall and F1 per class and averaged.
         confusion: as :func:`beatsight.metrics.multilabel_confusion`, shape (classes + 1, classes + 1).
         split: which split.
+        velocity, true_velocity: 0..1, shape (n, classes); the first None without that head, the second NaN
+            where unknown.
+        openness, true_openness: the same of the hi-hat, shape (n,).
+        origin: session, file and time of every moment.
+        features: how the clips were made.
+        model: which network it is.
+        dataset: the folder that was scored.
     """
 
     labels: tuple[str, ...]
@@ -49,45 +72,47 @@ class Evaluation:
     report: MultilabelReport
     confusion: np.ndarray
     split: str
+    velocity: np.ndarray | None
+    true_velocity: np.ndarray
+    openness: np.ndarray | None
+    true_openness: np.ndarray
+    origin: Origin
+    features: FeatureConfig
+    model: ModelFacts
+    dataset: str
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Which classes the model reports, bool, shape (n, classes)."""
+        return self.scores >= self.thresholds
+
+    @cached_property
+    def summary(self) -> EvaluationReport:
+        """Every figure of ``evaluation.json`` (which also says what a search for label errors found)."""
+        from beatsight.evaluate.summary import summarise
+
+        return summarise(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON report."""
-        report = self.report
-        return {
-            "split": self.split,
-            "moments": len(self.rows),
-            "per_class": {
-                label: {
-                    "precision": float(report.precision[i]),
-                    "recall": float(report.recall[i]),
-                    "f1": float(report.f1[i]),
-                    "support": int(report.support[i]),
-                    "threshold": float(self.thresholds[i]),
-                }
-                for i, label in enumerate(self.labels)
-            },
-            "macro_precision": report.macro.precision,
-            "macro_recall": report.macro.recall,
-            "macro_f1": report.macro.f1,
-            "micro_precision": report.micro.precision,
-            "micro_recall": report.micro.recall,
-            "micro_f1": report.micro.f1,
-            "example_f1": report.example_f1,
-            "classes_without_support": [
-                label for label, n in zip(self.labels, report.support, strict=True) if n == 0
-            ],
-            "confusion": {
-                "rows": [*self.labels, "no drum"],
-                "columns": [*self.labels, "missed"],
-                "counts": self.confusion.tolist(),
-            },
-        }
+        """The summary as plain values."""
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self.summary))
+        return plain
+
+    def names(self, row: np.ndarray) -> list[str]:
+        """The labels that a row of booleans (classes,) marks."""
+        return [label for label, marked in zip(self.labels, row.tolist(), strict=True) if marked]
 
 
 def evaluate_model(
     model: Model, dataset: Dataset, split: str = "test", progress: Callable[[int, int], None] | None = None
 ) -> Evaluation:
     """Score a model on every clip of a split, unaugmented.
+
+    Args:
+        model: the classifier.
+        dataset: with the same labels.
+        split: ``train``, ``val`` or ``test``.
+        progress: called with (moments done, moments in all).
 
     Raises:
         InputError: the split is empty, or model and dataset disagree on the labels.
@@ -97,101 +122,65 @@ def evaluate_model(
     batches = Batches(dataset, split, model.features, augment=None, device=model.device, seed=0)
     if not len(batches):
         raise InputError(f"{dataset.root}: the {split} split is empty")
-    scores, truth = [], []
+    parts: dict[str, list[np.ndarray]] = {}
+    done = 0
     for batch in batches.in_order(_BATCH):
-        scores.append(model.scores_of_features(batch.features).cpu().numpy())
-        truth.append(batch.labels.cpu().numpy() > 0.5)
+        heard = model.hear_features(batch.features)
+        for name, value in (*vars(heard).items(), ("truth", batch.labels)):
+            if value is not None:
+                parts.setdefault(name, []).append(value.cpu().numpy())
+        done += len(batch.rows)
         if progress:
-            progress(sum(map(len, truth)), len(batches))
-    table, targets = np.concatenate(scores), np.concatenate(truth)
-    predicted = table >= model.thresholds
+            progress(done, len(batches))
+    columns = {name: np.concatenate(some) for name, some in parts.items()}
+    truth = columns["truth"] > 0.5
+    return _evaluation(model, dataset, split, batches.rows, truth, columns)
+
+
+def _evaluation(
+    model: Model,
+    dataset: Dataset,
+    split: str,
+    rows: np.ndarray,
+    truth: np.ndarray,
+    columns: Mapping[str, np.ndarray],
+) -> Evaluation:
+    moments, predicted = dataset.moments, columns["scores"] >= model.thresholds
+    network = model.network
     return Evaluation(
         labels=dataset.labels,
-        rows=batches.rows,
-        scores=table,
-        truth=targets,
+        rows=rows,
+        scores=columns["scores"],
+        truth=truth,
         thresholds=model.thresholds,
-        report=multilabel_report(targets, predicted),
-        confusion=multilabel_confusion(targets, predicted),
+        report=multilabel_report(truth, predicted),
+        confusion=multilabel_confusion(truth, predicted),
         split=split,
-    )
-
-
-def write_evaluation(evaluation: Evaluation, dataset: Dataset, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write the report, the confusion matrix, and predictions with their truth; return the paths.
-
-    ``predictions.jsonl`` and ``truth.jsonl`` share their ids, so that ``beatsight gate bootstrap`` and
-    ``calibration`` read them as they are.
-    """
-    root = Path(folder)
-    names = ("evaluation.json", "confusion_matrix.png", "predictions.jsonl", "truth.jsonl")
-    paths = [root / name for name in names]
-    write_bytes(paths[0], msgspec.json.format(msgspec.json.encode(evaluation.to_dict()), indent=2))
-    draw_confusion(evaluation, paths[1])
-    sessions = dataset.session_names
-    moments = dataset.moments
-    write_records(
-        paths[2],
-        (
-            Prediction(
-                sample_id=f"row-{row}",
-                session_id=sessions[moments.session[row]],
-                onset_time=float(moments.onset_s[row]),
-                scores={
-                    label: round(float(value), 6)
-                    for label, value in zip(evaluation.labels, scores, strict=True)
-                },
-                predicted_labels=[
-                    label
-                    for label, value, threshold in zip(
-                        evaluation.labels, scores, evaluation.thresholds, strict=True
-                    )
-                    if value >= threshold
-                ],
-            )
-            for row, scores in zip(evaluation.rows, evaluation.scores, strict=True)
+        velocity=columns.get("velocity"),
+        true_velocity=moments.velocity[rows],
+        openness=columns.get("openness"),
+        true_openness=moments.openness[rows],
+        origin=_origin(dataset, rows),
+        features=model.features,
+        model=ModelFacts(
+            architecture=type(network).__name__,
+            parameters=sum(value.numel() for value in network.parameters()),
+            heads=list(network.config.heads),
         ),
+        dataset=str(dataset.root),
     )
-    truth = (
-        {
-            "sample_id": f"row-{row}",
-            "session_id": sessions[moments.session[row]],
-            "onset_time": float(moments.onset_s[row]),
-            "labels": [label for label, present in zip(evaluation.labels, labels, strict=True) if present],
-        }
-        for row, labels in zip(evaluation.rows, evaluation.truth, strict=True)
-    )
-    write_bytes(paths[3], b"".join(msgspec.json.encode(row) + b"\n" for row in truth))
-    return paths
 
 
-def draw_confusion(evaluation: Evaluation, path: str | os.PathLike[str]) -> None:
-    """Draw the confusion matrix as a PNG, each row in shares of its class, counts written in the cells."""
-    require("matplotlib", "ml")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    counts = evaluation.confusion
-    rows, columns = [*evaluation.labels, "no drum"], [*evaluation.labels, "missed"]
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(counts, totals, out=np.zeros_like(counts, dtype=float), where=totals > 0)
-    figure = Figure(figsize=(10, 9), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
-    axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set_xlabel("Predicted")
-    axes.set_ylabel("True")
-    axes.set_title(
-        f"Drum classifier on {evaluation.split}: {len(evaluation.rows)} moments, "
-        f"macro F1 {evaluation.report.macro.f1:.3f}"
+def _origin(dataset: Dataset, rows: np.ndarray) -> Origin:
+    moments, metadata = dataset.moments, dataset.metadata
+    sessions = dataset.session_names
+    of_file = moments.audio_file[rows].tolist()
+    session = [sessions[number] for number in moments.session[rows].tolist()]
+    sources = metadata.file_sources
+    return Origin(
+        session=session,
+        audio_file=[metadata.files[number] for number in of_file],
+        onset_s=moments.onset_s[rows],
+        source=[sources[number] if sources else "" for number in of_file],
+        kit=[metadata.session_kits.get(name, "") for name in session],
     )
-    for i, j in zip(*np.nonzero(counts), strict=True):
-        colour = "white" if shares[i, j] > 0.55 else "black"
-        axes.text(
-            j, i, f"{counts[i, j]:.1f}".removesuffix(".0"), ha="center", va="center", color=colour, fontsize=8
-        )
-    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)

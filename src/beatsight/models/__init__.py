@@ -1,1 +1,10 @@
-"""Networks and the checkpoint file: all that inference needs."""
+"""Networks and model files: all that inference needs.
+
+networks     the two networks by name (classifier, compact), their heads, bounds of their sizes
+model        a network with features, labels, thresholds: what it says of clips
+content      the dictionary that every model file holds, made and checked
+checkpoint   .pth, and loading of any model file; tensor_file: .safetensors
+export       ONNX
+card         the model card, from card_facts
+precision    device and number format
+"""

@@ -19,7 +19,12 @@ from torch import Tensor, nn
 
 from beatsight.errors import InputError
 from beatsight.models.heads import check_heads, columns
+from beatsight.models.sizes import check_dropout, check_size
 from beatsight.taxonomy import CLASSIFIER
+
+_BLOCKS = 4
+# Three halvings must leave something of either axis.
+LEAST_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,12 @@ class ClassifierConfig:
     heads: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.classes < 1 or len(self.channels) != 4 or min(self.channels) < 1:
-            raise InputError("a classifier needs at least one class and four positive channel counts")
-        if not 0.0 <= self.dropout < 1.0:
-            raise InputError(f"dropout must lie in 0..1, not {self.dropout}")
+        check_size("a classifier", "classes", self.classes, 1)
+        if not isinstance(self.channels, tuple) or len(self.channels) != _BLOCKS:
+            raise InputError(f"a classifier needs the channels of {_BLOCKS} blocks, not {self.channels!r}")
+        for count in self.channels:
+            check_size("a classifier", "channels", count, 1)
+        check_dropout(self.dropout)
         check_heads(self.heads)
 
     def to_dict(self) -> dict[str, Any]:

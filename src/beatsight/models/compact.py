@@ -17,8 +17,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from beatsight.errors import InputError
 from beatsight.models.heads import check_heads, columns
+from beatsight.models.sizes import check_dropout, check_size
 from beatsight.taxonomy import CLASSIFIER
 
 _HALVINGS = 4
@@ -46,11 +46,8 @@ class CompactConfig:
 
     def __post_init__(self) -> None:
         for name, least in (("classes", 1), ("mels", _STEP), ("frames", _STEP), ("width", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise InputError(f"a compact classifier needs {name} of at least {least}, not {value!r}")
-        if not 0.0 <= self.dropout < 1.0:
-            raise InputError(f"dropout must lie in 0..1, not {self.dropout}")
+            check_size("a compact classifier", name, getattr(self, name), least)
+        check_dropout(self.dropout)
         check_heads(self.heads)
 
     def to_dict(self) -> dict[str, Any]:

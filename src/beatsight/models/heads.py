@@ -33,9 +33,10 @@ def check_heads(heads: Sequence[str]) -> None:
     Raises:
         InputError: such a head.
     """
-    if tuple(head for head in HEADS if head in heads) != tuple(heads):
+    named = isinstance(heads, (tuple, list)) and all(isinstance(head, str) for head in heads)
+    if not named or tuple(head for head in HEADS if head in heads) != tuple(heads):
         raise InputError(
-            f"heads are some of {', '.join(HEADS)}, in this order, not {', '.join(map(str, heads))}"
+            f"heads are some of {', '.join(HEADS)}, in this order, not {list(heads) if named else heads!r}"
         )
 
 

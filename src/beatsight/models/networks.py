@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import msgspec
 
 from beatsight.audio.features import FeatureConfig
 from beatsight.errors import InputError
-from beatsight.models.classifier import ClassifierConfig, DrumClassifierCNN
+from beatsight.models.classifier import LEAST_SIDE, ClassifierConfig, DrumClassifierCNN
 from beatsight.models.compact import CompactClassifier, CompactConfig
 
 Network = DrumClassifierCNN | CompactClassifier
 NetworkConfig = ClassifierConfig | CompactConfig
+Settings = TypeVar("Settings")
 # Name in model files -> (settings, network).
 ARCHITECTURES: dict[str, tuple[type[Any], type[Any]]] = {
     "DrumClassifierCNN": (ClassifierConfig, DrumClassifierCNN),
@@ -34,27 +38,67 @@ def make_network(
     Raises:
         InputError: no such network, or settings it cannot have.
     """
+    config: NetworkConfig
     if name == "cnn":
-        return DrumClassifierCNN(ClassifierConfig(classes=classes, dropout=dropout, heads=tuple(heads)))
-    if name == "compact":
-        return CompactClassifier(
-            CompactConfig(
-                classes=classes, mels=features.n_mels, frames=features.frames, dropout=dropout,
-                heads=tuple(heads),
-            )
-        )  # fmt: skip
-    raise InputError(f"unknown network {name!r}; known: cnn, compact")
+        config = ClassifierConfig(classes=classes, dropout=dropout, heads=tuple(heads))
+    elif name == "compact":
+        config = CompactConfig(
+            classes=classes, mels=features.n_mels, frames=features.frames, dropout=dropout, heads=tuple(heads)
+        )
+    else:
+        raise InputError(f"unknown network {name!r}; known: cnn, compact")
+    check_clips(config, features)
+    return network_of(config)
+
+
+def check_clips(config: NetworkConfig, features: FeatureConfig) -> None:
+    """Refuse features whose clips the network cannot take.
+
+    Raises:
+        InputError: clips of another size than the network is made for, or too small for it.
+    """
+    size = (features.n_mels, features.frames)
+    if isinstance(config, CompactConfig) and size != (config.mels, config.frames):
+        raise InputError(
+            f"the network takes clips of {config.mels} bands and {config.frames} frames, "
+            f"the features give {size[0]} and {size[1]}"
+        )
+    if isinstance(config, ClassifierConfig) and min(size) < LEAST_SIDE:
+        raise InputError(
+            f"the classifier needs clips of at least {LEAST_SIDE} bands and frames, "
+            f"the features give {size[0]} and {size[1]}"
+        )
 
 
 def config_of(architecture: str, values: Mapping[str, Any]) -> NetworkConfig:
     """The settings of a network as a model file has them: lists for tuples, ``heads`` absent in old files.
 
     Raises:
-        KeyError: no such architecture.
-        InputError, TypeError: settings that make no sense.
+        InputError: no such architecture, an unknown setting, one of another type or that makes no sense.
     """
-    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return ARCHITECTURES[architecture][0](**plain)
+    if architecture not in ARCHITECTURES:
+        raise InputError(f"unknown architecture {architecture!r}; known: {', '.join(ARCHITECTURES)}")
+    return strictly(values, ARCHITECTURES[architecture][0], "config")
+
+
+def strictly(values: Mapping[str, Any], kind: type[Settings], where: str) -> Settings:
+    """Settings from plain values, of exactly the types that the dataclass ``kind`` names.
+
+    Raises:
+        InputError: a setting it does not have, or of another type; ``where`` is named in the sentence.
+
+    >>> strictly({"classes": 3, "channels": [1, 2, 3, 4]}, ClassifierConfig, "config").channels
+    (1, 2, 3, 4)
+    """
+    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(values.keys() - known):
+        raise InputError(f"{where} has a setting that is not known: {unknown[0]}")
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        # "Expected `int`, got `str` - at `$.width`"
+        what, _, place = str(error).partition(" - at `$.")
+        raise InputError(f"{where}.{place.rstrip('`') or '?'}: {what[0].lower()}{what[1:]}") from error
 
 
 def network_of(config: NetworkConfig) -> Network:

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from beatsight.files import write_text
+from beatsight.report.clips import Clip, Clips, Player
 from beatsight.report.parts import (
     Cell,
     Check,
@@ -29,7 +30,6 @@ from beatsight.report.parts import (
     Link,
     Notes,
     Part,
-    Player,
     Section,
     SideBySide,
     Status,
@@ -43,6 +43,8 @@ __all__ = [
     "Cell",
     "Check",
     "Checks",
+    "Clip",
+    "Clips",
     "Column",
     "Commands",
     "Fact",

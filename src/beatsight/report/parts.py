@@ -14,7 +14,7 @@ from typing import ClassVar
 from markupsafe import Markup
 
 from beatsight.errors import UsageError
-from beatsight.report.images import data_uri
+from beatsight.report.clips import Clips, Player
 from beatsight.report.plots import meter
 from beatsight.report.svg import tag
 from beatsight.report.text import Value, is_numeric, known, number
@@ -182,19 +182,6 @@ class Commands:
 
 
 @dataclass(frozen=True)
-class Player:
-    """A sound with the browser's own controls; ``wav`` is a whole WAV file."""
-
-    title: str
-    wav: bytes
-
-    @cached_property
-    def source(self) -> str:
-        """The sound as a ``data:`` address."""
-        return data_uri(self.wav, "audio/wav")
-
-
-@dataclass(frozen=True)
 class Timeline:
     """Tracks over one time axis of ``length_s`` seconds, with players whose position runs over them."""
 
@@ -284,4 +271,7 @@ class Section:
     kind: ClassVar[str] = "section"
 
 
-Part = Text | Table | Figure | Facts | Commands | Timeline | SideBySide | Notes | Checks | Verdict | Section
+Part = (
+    Text | Table | Figure | Facts | Commands | Timeline | Clips | SideBySide | Notes | Checks | Verdict
+    | Section
+)  # fmt: skip

@@ -17,6 +17,8 @@ from beatsight.errors import UsageError
 PAGE_SAMPLE_RATE = 22_050  # hi-hats are still told apart, and twenty seconds stay under 1.2 MB of text
 _CLICK_S = 0.03
 _CLICK_LEVEL = 0.5
+_LEVEL = 0.9
+_SILENT = 1e-6
 _SONG_LEVEL = 0.45  # the song steps back so that clicks stand out
 
 
@@ -69,6 +71,26 @@ def with_clicks(
             tone = _CLICK_LEVEL * strength * np.sin(2 * np.pi * pitch_hz * at) * decay
             out[start : start + tone.size] += tone[: out.size - start]
     return (out / max(1.0, float(np.abs(out).max(initial=0.0)))).astype(np.float32)
+
+
+def clip_wav(audio: np.ndarray, sample_rate: int, seconds: float) -> bytes:
+    """A short sound (samples,) as a WAV file for a page, its peak at 0.9; silence stays silent.
+
+    Arguments and errors as :func:`for_page`.
+    """
+    # Levelled last: what resampling takes away, such as a hi-hat's top octave, changes the peak.
+    cut, rate = for_page(audio, sample_rate, seconds)
+    return encode_wav(levelled(cut), rate)
+
+
+def levelled(audio: np.ndarray) -> np.ndarray:
+    """The same sound with its peak at 0.9, so that clips can be compared by ear; silence stays silent.
+
+    >>> levelled(np.array([0.0, -0.3, 0.1])).round(2).tolist()
+    [0.0, -0.9, 0.3]
+    """
+    peak = float(np.abs(audio).max(initial=0.0))
+    return audio * (_LEVEL / peak) if peak > _SILENT else audio
 
 
 def encode_wav(audio: np.ndarray, sample_rate: int) -> bytes:

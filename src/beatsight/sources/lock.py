@@ -36,8 +36,12 @@ def _try(handle: int) -> bool:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, others: str = "adding to this collection") -> Iterator[None]:
     """Hold the folder's lock inside the block; the folder is made if it is missing.
+
+    Args:
+        folder: what only one process may write.
+        others: what another process that holds the lock is doing, for the message.
 
     Raises:
         InputError: the folder cannot be made or written, or another process holds the lock for longer than
@@ -52,8 +56,6 @@ def locked(folder: Path) -> Iterator[None]:
         deadline = time.monotonic() + LOCK_WAIT_S
         while not _try(handle.fileno()):
             if time.monotonic() >= deadline:
-                raise InputError(
-                    f"{folder}: another process is adding to this collection; try again when it is done"
-                )
+                raise InputError(f"{folder}: another process is {others}; try again when it is done")
             time.sleep(_POLL_S)
         yield

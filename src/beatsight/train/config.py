@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
@@ -11,6 +12,8 @@ from beatsight.dataset.augment import AugmentConfig
 from beatsight.errors import InputError
 from beatsight.files import read_text
 
+# What torch takes.
+MAX_SEED = 2**63 - 1
 # Setting -> what it may be.
 CHOICES = {
     "network": ("cnn", "compact"),
@@ -30,7 +33,7 @@ class TrainConfig:
         batch_size: clips a step, over all processes together.
         lr: peak learning rate of AdamW.
         schedule: after the warm-up, ``cosine`` to zero, ``constant``, or ``plateau``: a fifth whenever the
-            validation loss has not fallen for half of ``patience``.
+            validation loss has not fallen for half of ``patience`` (for 5 epochs if that is 0).
         warmup: share of all steps over which the learning rate rises.
         weight_decay: AdamW's.
         gradient_clip: largest norm of the gradient; 0 does not clip.
@@ -40,7 +43,8 @@ class TrainConfig:
         loss: ``bce``: every class by itself; ``cross_entropy``: the classes share one certainty.
         class_weights: ``balanced`` lets positives of rare classes count more in the loss.
         label_smoothing: how far targets are drawn from 0 and 1, 0..0.5.
-        ema: decay a step of a running mean of the weights that is validated and kept; 0 is off.
+        ema: decay a step of a running mean of the weights that is validated and kept (faster in the first
+            steps); 0 is off.
         patience: epochs without a lower validation loss before stopping early; 0 never stops.
         seed: of weights, order, augmentation and dropout.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -81,11 +85,13 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lr"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"training setting {name} must be positive, not {getattr(self, name)}")
         for name in ("weight_decay", "gradient_clip", "patience", "seed"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"training setting {name} must not be negative")
+        if self.seed > MAX_SEED:
+            raise InputError(f"training setting seed must be at most {MAX_SEED}, not {self.seed}")
         for name, high in (("warmup", 1.0), ("label_smoothing", 0.5), ("ema", 1.0)):
             if not 0 <= getattr(self, name) < high:
                 raise InputError(

@@ -6,6 +6,7 @@ Conventions: logits (n, columns) as :mod:`beatsight.models.heads` lays them out;
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,12 @@ from beatsight.models.heads import take_apart
 # Beside the labels' loss, whose cross-entropies are several times as large as these squared errors.
 _VELOCITY_SHARE, _OPENNESS_SHARE = 1.0, 1.0
 _MOST_CLASS_WEIGHT = 10.0
+
+Counted = Callable[[Tensor], Tensor]
+
+
+def _here(count: Tensor) -> Tensor:
+    return count
 
 
 @dataclass(frozen=True)
@@ -39,20 +46,28 @@ class Loss:
     smoothing: float = 0.0
     positive_weights: Tensor | None = None
 
-    def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The loss of a batch, a scalar."""
+    def __call__(self, logits: Tensor, batch: Batch, counted: Counted = _here) -> Tensor:
+        """The loss of a batch, a scalar.
+
+        Args:
+            logits: (n, columns).
+            batch: its targets.
+            counted: gives the mean of a number over all processes. What is unknown is left out of the means,
+                and the processes do not know equally much: each divides by what they know on average, so
+                that the mean of their losses is that of the whole batch.
+        """
         parts = take_apart(logits.float(), self.classes, self.heads)
-        total = self._labels(parts.labels, batch.labels)
+        total = self._labels(parts.labels, batch.labels, counted)
         if parts.velocity is not None:
             # A drum that does not sound has no velocity to learn.
             known = batch.velocity.isfinite() & (batch.labels > 0)
-            total = total + _VELOCITY_SHARE * _squared(parts.velocity, batch.velocity, known)
+            total = total + _VELOCITY_SHARE * _squared(parts.velocity, batch.velocity, known, counted)
         if parts.openness is not None:
             known = batch.openness.isfinite()
-            total = total + _OPENNESS_SHARE * _squared(parts.openness, batch.openness, known)
+            total = total + _OPENNESS_SHARE * _squared(parts.openness, batch.openness, known, counted)
         return total
 
-    def _labels(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _labels(self, logits: Tensor, labels: Tensor, counted: Counted) -> Tensor:
         if self.kind == "bce":
             target = labels * (1.0 - self.smoothing) + 0.5 * self.smoothing
             return functional.binary_cross_entropy_with_logits(
@@ -61,17 +76,19 @@ class Loss:
         # Several drums at once share the certainty; a moment without a drum has nothing to be certain of.
         total = labels.sum(dim=1, keepdim=True)
         target = labels / total.clamp_min(1.0) * (1.0 - self.smoothing) + self.smoothing / self.classes
-        weights = total.squeeze(1) > 0
         if self.positive_weights is not None:
             target = target * self.positive_weights
-        each = -(target * logits.log_softmax(dim=1)).sum(dim=1)
-        return (each * weights).sum() / weights.sum().clamp_min(1)
+        return _mean(-(target * logits.log_softmax(dim=1)).sum(dim=1), total.squeeze(1) > 0, counted)
 
 
-def _squared(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
+def _squared(logits: Tensor, target: Tensor, known: Tensor, counted: Counted) -> Tensor:
     """Mean squared error over what is known; 0 (with a gradient of 0) where nothing is."""
-    wrong = (logits.sigmoid() - torch.nan_to_num(target)) ** 2
-    return (wrong * known).sum() / known.sum().clamp_min(1)
+    return _mean((logits.sigmoid() - torch.nan_to_num(target)) ** 2, known, counted)
+
+
+def _mean(values: Tensor, known: Tensor, counted: Counted) -> Tensor:
+    count = counted(known.sum().to(values.dtype))
+    return (values * known).sum() / torch.where(count > 0, count, 1.0)
 
 
 def balanced_weights(labels: np.ndarray) -> np.ndarray:

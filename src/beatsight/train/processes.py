@@ -12,13 +12,28 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.distributed.nn.functional import all_reduce
 
-from beatsight.errors import UsageError
+from beatsight.errors import BeatSightError, UsageError
+
+# A process that has ended is noticed at once; one that hangs, after this. The others wait while the first
+# validates, which takes minutes on a large dataset.
+_PATIENCE = timedelta(minutes=30)
+# Who failed first is asked of a server on the first machine; if that is gone, it is gone at once.
+_ANSWER = timedelta(seconds=10)
+
+
+class LostProcessError(BeatSightError):
+    """Another process of the run has ended, or does not answer."""
+
+
+class StoppedElsewhereError(BeatSightError):
+    """Another process of the run failed before this one, and has said why."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,12 @@ class Processes:
             tensor.copy_(flat[start : start + tensor.numel()].view_as(tensor))
             start += tensor.numel()
 
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a value without gradient over the processes."""
+        mean = value.clone()
+        self.average([mean])
+        return mean
+
     def from_first(self, values: Sequence[float], device: torch.device) -> list[float]:
         """The first process's values, on all of them."""
         if self.count == 1:
@@ -54,37 +75,114 @@ class Processes:
         return sent.tolist()
 
 
+def _started() -> int:
+    """How many processes torchrun started.
+
+    Raises:
+        UsageError: its environment is incomplete.
+    """
+    text = os.environ.get("WORLD_SIZE", "1")
+    if text == "1":
+        return 1
+    if not text.isdigit() or not {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+        raise UsageError(
+            f"WORLD_SIZE is {text}, but RANK, MASTER_ADDR and MASTER_PORT do not fit; start with torchrun"
+        )
+    return int(text)
+
+
+def is_first() -> bool:
+    """Whether this is the only process, or of several the one that writes and reports."""
+    return _started() == 1 or os.environ["RANK"] == "0"
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
     """This process's place among those that ``torchrun`` started; alone where it was not used.
 
     Raises:
         UsageError: the environment of torchrun is incomplete.
+        LostProcessError: another process has ended or does not answer.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
+    if _started() == 1:
         yield Processes()
         return
-    if "RANK" not in os.environ or "MASTER_ADDR" not in os.environ:
-        raise UsageError(f"WORLD_SIZE is {count}, but RANK and MASTER_ADDR are not set; start with torchrun")
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size())
-    finally:
-        dist.destroy_process_group()
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+        try:
+            yield Processes(dist.get_rank(), dist.get_world_size())
+        finally:
+            dist.destroy_process_group()
+    except RuntimeError as error:
+        # gloo raises plain runtime errors, with its source files' names in them.
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        raise LostProcessError(
+            f"another process of this run has ended, or has not answered for {_PATIENCE.seconds} s"
+        ) from error
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Let only the process that fails first say why; the others, which fail of it, end without a word.
+
+    Raises:
+        StoppedElsewhereError: instead of this process's error, when another one's came first.
+    """
+    if _started() == 1:
+        yield
+        return
+    try:
+        store, _, _ = next(iter(dist.rendezvous("env://", timeout=_PATIENCE)))
+    except (RuntimeError, ValueError) as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise LostProcessError(f"the processes of this run do not meet at {where}") from error
+    try:
+        yield
+    except (BeatSightError, KeyboardInterrupt) as error:
+        if _is_first_failure(store):
+            raise
+        raise StoppedElsewhereError("another process of this run failed first") from error
+
+
+def _is_first_failure(store: Any) -> bool:
+    # A run that torchrun starts again after a failure counts anew.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    try:
+        store.set_timeout(_ANSWER)
+        return store.add(f"beatsight/failures/{attempt}", 1) == 1
+    except RuntimeError:
+        # The first process keeps the count, where torchrun itself does not; so it is the one that ended.
+        return False
 
 
 def own_device(name: str) -> str:
     """Under torchrun, ``cuda`` means the GPU of this process on its machine."""
     local = os.environ.get("LOCAL_RANK")
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    several = _started() > 1
     if several and local is not None and (name == "cuda" or (name == "auto" and torch.cuda.is_available())):
         return f"cuda:{local}"
     return name
 
 
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes, with its gradient (the sum of theirs)."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor) -> Tensor:
+        total = value.detach().clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
 class SharedBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation over the clips of all processes."""
+    """Batch normalisation over the clips of all processes, which hold equally many."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise (n, channels, height, width)."""
@@ -92,9 +190,10 @@ class SharedBatchNorm(nn.BatchNorm2d):
             return super().forward(input)
         count = input.numel() / input.shape[1] * dist.get_world_size()
         values = input.float()
-        sums = torch.stack((values.sum(dim=(0, 2, 3)), (values * values).sum(dim=(0, 2, 3))))
-        mean, square = all_reduce(sums) / count
-        variance = (square - mean * mean).clamp_min(0.0)
+        mean = _Sum.apply(values.sum(dim=(0, 2, 3))) / count
+        # A pass of its own: the mean square less the squared mean would lose digits.
+        centred = values - mean[:, None, None]
+        variance = _Sum.apply((centred * centred).sum(dim=(0, 2, 3))) / count
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None
             assert self.num_batches_tracked is not None and self.momentum is not None
@@ -102,16 +201,14 @@ class SharedBatchNorm(nn.BatchNorm2d):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
-        shift = self.bias - mean * scale
-        return (values * scale[:, None, None] + shift[:, None, None]).to(input.dtype)
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(input.dtype)
 
 
 def share_statistics(network: nn.Module) -> None:
-    """Turn every batch normalisation of a network into one over all processes; weights and names stay."""
-    for name, child in network.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            shared = SharedBatchNorm(child.num_features, child.eps, child.momentum)
-            shared.load_state_dict(child.state_dict())
-            setattr(network, name, shared.to(child.weight.device))
-        else:
-            share_statistics(child)
+    """Turn every batch normalisation of a network into one over all processes.
+
+    In place: the same modules and parameters, whether they are trained or frozen, with another way forward.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.__class__ = SharedBatchNorm

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from torch import nn
 
 from beatsight.audio.features import FeatureConfig
-from beatsight.audio.io import AUDIO_SUFFIXES, load
 from beatsight.dataset.batches import Batches
 from beatsight.dataset.sampling import read_weights, row_weights
 from beatsight.dataset.store import Dataset
-from beatsight.errors import InputError
+from beatsight.errors import InputError, UsageError
 from beatsight.files import sha256_file
 from beatsight.models.checkpoint import Model
 from beatsight.models.networks import make_network
+from beatsight.models.precision import autocast
+from beatsight.train.background import read_background
 from beatsight.train.config import TrainConfig
 from beatsight.train.losses import Loss, balanced_weights
 from beatsight.train.start import freeze, take_weights
-from beatsight.train.state import Progress
-
-# Of all background recordings together: 100 MB of float32, half an hour of a seminar is enough variety.
-_MOST_BACKGROUND_S = 600.0
+from beatsight.train.state import Identity, Progress
 
 
 @dataclass
@@ -42,6 +41,7 @@ class Setup:
         loss: how a batch is judged.
         frozen: modules that are not trained.
         sampling: what is recorded of the sampling weights.
+        background: checksum of what is laid under the clips; empty for nothing.
         notes: remarks for the person who started it.
     """
 
@@ -54,6 +54,7 @@ class Setup:
     loss: Loss
     frozen: list[nn.Module]
     sampling: dict[str, Any] = field(default_factory=dict)
+    background: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -67,19 +68,25 @@ def set_up(dataset: Dataset, config: TrainConfig, features: FeatureConfig, devic
     rows = dataset.rows("train")
     if not len(rows):
         raise InputError(f"{dataset.root}: the training split is empty")
+    if config.background and config.augment is None:
+        raise UsageError("--background lays recordings under augmented clips, but augmentation is off")
+    autocast(device, config.precision)  # refuses what the device cannot do before anything is read
     torch.manual_seed(config.seed)
     network = make_network(config.network, len(dataset.labels), config.dropout, config.heads, features)
-    notes = []
+    notes: list[str] = []
     if config.init_from:
         notes.append(f"{config.init_from}: {take_weights(network, config.init_from).sentence}")
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     weights, sampling = _sampling(dataset, config)
     notes += sampling.get("notes", [])
-    background = _background(config.background, features.sample_rate, notes) if config.augment else None
+    background = read_background(config.background, features, notes) if config.background else None
     batches = Batches(
         dataset, "train", features, augment=config.augment, device=device, seed=config.seed, weights=weights,
         background=background,
     )  # fmt: skip
+    validation = validation_batches(dataset, features, config, device)
+    if config.schedule == "plateau" and validation is None:
+        notes.append("nothing is held out for validation, so --schedule plateau never lowers the rate")
     positive = None
     if config.class_weights == "balanced":
         positive = torch.from_numpy(balanced_weights(dataset.moments.labels[rows])).to(device)
@@ -89,10 +96,11 @@ def set_up(dataset: Dataset, config: TrainConfig, features: FeatureConfig, devic
         device=device,
         model=Model(network, features, dataset.labels, activation=_activation(config)),
         batches=batches,
-        validation=validation_batches(dataset, features, config, device),
+        validation=validation,
         loss=Loss(len(dataset.labels), config.heads, config.loss, config.label_smoothing, positive),
         frozen=freeze(network, config.freeze),
         sampling=sampling,
+        background="" if background is None else hashlib.sha256(background.tobytes()).hexdigest(),
         notes=notes,
     )
 
@@ -115,22 +123,6 @@ def _sampling(dataset: Dataset, config: TrainConfig) -> tuple[np.ndarray | None,
     }
 
 
-def _background(folder: str, sample_rate: int, notes: list[str]) -> np.ndarray | None:
-    """The recordings of a folder end to end, as much as is kept."""
-    if not folder:
-        return None
-    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
-    if not paths:
-        raise InputError(f"{folder}: holds no recordings to lay under the clips")
-    parts: list[np.ndarray] = []
-    for path in paths:
-        parts.append(load(path, sample_rate))
-        if sum(map(len, parts)) > _MOST_BACKGROUND_S * sample_rate:
-            notes.append(f"{folder}: {len(parts)} of {len(paths)} recordings are laid under clips")
-            break
-    return np.concatenate(parts)[: int(_MOST_BACKGROUND_S * sample_rate)]
-
-
 def validation_batches(
     dataset: Dataset, features: FeatureConfig, config: TrainConfig, device: torch.device
 ) -> Batches | None:
@@ -142,23 +134,38 @@ def validation_batches(
     return Batches(dataset, "val", features, augment=augment, device=device, seed=config.seed + 1)
 
 
-def identity_of(setup: Setup) -> dict[str, Any]:
-    """What must be the same for a run to be resumed: settings, features, dataset and files it reads."""
+def identity_of(setup: Setup) -> Identity:
+    """What must be the same for a run to be resumed.
+
+    Not the device and whether it was compiled, which a run may change; and of files their content, not their
+    names.
+    """
     config = setup.config
-    settings = {name: value for name, value in config.to_dict().items() if name not in ("device", "compile")}
-    return {
-        **settings,
-        "features": setup.model.features.to_dict(),
-        "dataset": sha256_file(setup.dataset.root / "metadata.json"),
-        "sampling": setup.sampling.get("sha256", ""),
-        "initial_weights": sha256_file(config.init_from) if config.init_from else "",
-    }
+    named = ("device", "compile", "init_from", "sampling_weights", "background")
+    settings = {name: value for name, value in config.to_dict().items() if name not in named}
+    settings["features"] = setup.model.features.to_dict()
+    return Identity(
+        settings=_flat(settings),
+        files={
+            "dataset": sha256_file(setup.dataset.root / "metadata.json"),
+            "sampling_weights": setup.sampling.get("sha256", ""),
+            "init_from": sha256_file(config.init_from) if config.init_from else "",
+            "background": setup.background,
+        },
+    )
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def summary_of(setup: Setup, progress: Progress) -> dict[str, Any]:
     """What the checkpoint says of its run: plain values only, none that depends on the clock."""
     metadata, timed = setup.dataset.metadata, ("seconds", "clips_per_s")
-    last = progress.history[-1]
+    last = msgspec.to_builtins(progress.history[-1])
     return {
         "config": setup.config.to_dict(),
         "epochs_done": len(progress.history),
@@ -167,6 +174,7 @@ def summary_of(setup: Setup, progress: Progress) -> dict[str, Any]:
         "moments": dict(metadata.moments),
         "label_counts": dict(metadata.label_counts["train"]),
         "sessions": {name: len(members) for name, members in metadata.sessions.items()},
+        "sources": dict(metadata.duration_seconds_by_source),
         "untrained_labels": list(metadata.untrained_labels),
         "sampling": setup.sampling,
     }

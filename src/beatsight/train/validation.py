@@ -6,13 +6,16 @@ are fitted on the scores that it gives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from beatsight.dataset.batches import Batch
 from beatsight.metrics import multilabel_report
 from beatsight.models.heads import take_apart
 from beatsight.models.precision import autocast
@@ -45,43 +48,50 @@ def validate(setup: Setup) -> Validation:
     if validation is None:
         return Validation()
     model.network.eval()
-    losses, rows = 0.0, []
+    outputs, targets = [], []
     with torch.inference_mode():
         # The same mixtures every epoch, so that epochs can be compared.
         for batch in validation.in_order(_VALIDATION_BATCH):
             image = batch.features.unsqueeze(1).to(memory_format=torch.channels_last)
             with autocast(setup.device, config.precision):
-                logits = model.network(image).float()
-            losses += float(setup.loss(logits, batch)) * len(batch.labels)
-            parts = take_apart(logits, len(model.labels), config.heads)
-            known = (batch.velocity, batch.openness, batch.labels)
-            rows.append([parts.labels, _sigmoid(parts.velocity), _sigmoid(parts.openness), *known])
-    columns = [_joined(column) for column in zip(*rows, strict=True)]
-    logits, found_velocity, found_openness, velocity, openness, labels = columns
-    assert logits is not None and labels is not None and velocity is not None and openness is not None
-    truth = labels > 0.5
-    model.calibration = {"temperature": fit_temperature(truth, logits, model.activation)}
-    scores = _scores(logits / model.calibration["temperature"], model.activation)
+                outputs.append(model.network(image).float())
+            targets.append(replace(batch, features=batch.features.new_empty(0)))
+        logits, known = torch.cat(outputs), _joined(targets)
+        # Of all clips at once: a mean of the batches' means would depend on how they were cut.
+        loss = float(setup.loss(logits, known))
+        parts = take_apart(logits, len(model.labels), config.heads)
+        found_velocity = None if parts.velocity is None else _numbers(parts.velocity.sigmoid())
+        found_openness = None if parts.openness is None else _numbers(parts.openness.sigmoid())
+        label_logits = _numbers(parts.labels)
+    if not math.isfinite(loss):
+        return Validation(loss=loss)
+    truth, velocity = _numbers(known.labels) > 0.5, _numbers(known.velocity)
+    model.calibration = {"temperature": fit_temperature(truth, label_logits, model.activation)}
+    scores = _scores(label_logits / model.calibration["temperature"], model.activation)
     one_shots = validation.augment is not None
     model.thresholds = fit_thresholds(truth, scores, song_weights(truth, model.labels) if one_shots else None)
     report = multilabel_report(truth, scores >= model.thresholds)
     present = report.support > 0
     return Validation(
-        loss=losses / len(truth),
+        loss=loss,
         macro_f1=float(report.f1[present].mean()) if present.any() else 0.0,
         micro_f1=float(report.micro.f1),
         velocity_mae=_mae(found_velocity, np.where(truth, velocity, np.nan)),
-        openness_mae=_mae(found_openness, openness),
+        openness_mae=_mae(found_openness, _numbers(known.openness)),
     )
 
 
-def _sigmoid(logits: Tensor | None) -> Tensor | None:
-    return None if logits is None else logits.sigmoid()
+def _joined(batches: Sequence[Batch]) -> Batch:
+    """One batch of several, without their features."""
+    columns = {
+        name: torch.cat([getattr(batch, name) for batch in batches])
+        for name in ("features", "labels", "velocity", "openness")
+    }
+    return Batch(**columns, rows=np.concatenate([batch.rows for batch in batches]))
 
 
-def _joined(parts: tuple[Tensor | None, ...]) -> np.ndarray | None:
-    tensors = [part for part in parts if part is not None]
-    return torch.cat(tensors).double().cpu().numpy() if tensors else None
+def _numbers(values: Tensor) -> np.ndarray:
+    return values.double().cpu().numpy()
 
 
 def _mae(found: np.ndarray | None, truth: np.ndarray) -> float | None:
