@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-all lint format bench bench-manifests clean
+.PHONY: help setup demo test test-all lint format bench bench-manifests bench-gates clean
 
 help:
 	@echo "make demo      set up, then run the whole chain on songs it makes itself (minutes)"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint      style and types"
 	@echo "make bench     measure the speed of transcription, features and training"
 	@echo "make bench-manifests  measure the manifest operations on 100 k and 1 M events"
+	@echo "make bench-gates      measure the readiness gates"
 
 setup: $(STAMP)
 
@@ -45,6 +46,9 @@ bench: $(STAMP)
 
 bench-manifests: $(STAMP)
 	$(BIN)/python benchmarks/manifests.py
+
+bench-gates: $(STAMP)
+	$(BIN)/python benchmarks/gates.py
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -55,3 +55,12 @@ def require(module: str, extra: str) -> ModuleType:
         raise MissingDependencyError(
             f"{module} is not installed; run: pip install 'beatsight[{extra}]'"
         ) from error
+
+
+def harmless(text: str) -> str:
+    """A sentence that may hold names from files, without what would drive the terminal.
+
+    >>> harmless("snare\\x1b[2J: is missing")
+    'snare?[2J: is missing'
+    """
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)

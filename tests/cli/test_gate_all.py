@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from beatsight.cli.console import prose_console
 from beatsight.cli.main import run
 from beatsight.gates.readiness import ReadinessReport
 from beatsight.gates.result import read_report
@@ -67,6 +69,27 @@ def test_ready(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Note: openset: " in out
     for name in ("alignment", "health", "bootstrap", "calibration", "regression", "latency"):
         assert f"{name} " in out and "not configured" in out
+
+
+@pytest.mark.parametrize(
+    ("terminal", "columns", "widest"), [(True, 80, 80), (True, 400, 140), (False, 80, 110)]
+)
+def test_answers_are_as_wide_as_the_terminal(
+    terminal: bool,
+    columns: int,
+    widest: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    assert prose_console().width == widest
+    miss_one()
+    assert gate("all", *BOUNDARY) == 1
+    assert gate(*("boundary", "--ground-truth", "labels.jsonl", "--predictions", "predictions.jsonl")) == 0
+    lines = [re.sub(r"\x1b\[\d*m", "", line) for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= widest
+    assert terminal or not [line for line in lines if line.endswith(" ")]
 
 
 def test_a_failure_is_exit_code_1_with_and_without_strict(capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,3 +240,101 @@ def test_what_is_no_report_has_no_page(
     assert not Path("r.html").exists()
     assert gate("page", "r.json", "-o", "r.json") == 2
     assert gate("page", "gone.json", "-o", "r.html") == 3
+
+
+def edited(**changes: Any) -> None:
+    """A report of ``gate boundary`` whose keys were changed by hand, as ``r.json``."""
+    found = ["--ground-truth", "labels.jsonl", "--predictions", "predictions.jsonl", "--report", "r.json"]
+    assert gate("boundary", *found) == 0
+    report = json.loads(Path("r.json").read_text())
+    report |= changes
+    Path("r.json").write_text(json.dumps(report))
+
+
+@pytest.mark.parametrize("key", ["per_class_f1", "gating_results", "predicted"])
+def test_an_edited_report_that_does_not_fit_together_has_no_page(
+    key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited(**{key: [] if key == "gating_results" else {}})
+    assert gate("page", "r.json", "-o", "again.html") == 3
+    told = capsys.readouterr().err
+    assert told.startswith("beatsight: r.json: its parts do not fit together") and told.count("\n") == 1
+    assert not Path("again.html").exists()
+
+
+def test_no_page_says_passed_of_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    miss_one()
+    edited(passed=True)
+    assert gate("page", "r.json", "-o", "again.html") == 3
+    assert capsys.readouterr().err == "beatsight: r.json: passed: is true, although a result of it failed\n"
+    results = json.loads(Path("r.json").read_text())["gating_results"]
+    edited(passed=True, gating_results=[result | {"passed": True} for result in results])
+    assert gate("page", "r.json", "-o", "again.html") == 3
+    assert "r.json: macro_recall: is said to have passed, against its value" in capsys.readouterr().err
+    edited()
+    assert gate("page", "r.json", "-o", "again.html") == 0
+
+
+def test_no_run_is_ready_whose_part_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    miss_one()
+    assert gate("all", *BOUNDARY, "--report", "all.json") == 1
+    capsys.readouterr()
+    report = json.loads(Path("all.json").read_text())
+    Path("all.json").write_text(json.dumps(report | {"passed": True, "gating_results": []}))
+    assert gate("page", "all.json", "-o", "again.html") == 3
+    assert "passed: is true, although a part of it did not pass" in capsys.readouterr().err
+    report["parts"][0]["status"] = "passed"
+    Path("all.json").write_text(json.dumps(report | {"passed": True, "gating_results": []}))
+    assert gate("page", "all.json", "-o", "again.html") == 3
+    assert "parts: boundary is said to have passed, against its report" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--report", "labels.jsonl"], "labels.jsonl: is read by this gate (ground_truth), so no report may"),
+        (
+            ["--report", "link.json"],
+            "predictions.jsonl: is read by this gate (predictions), so no report may",
+        ),
+        (["--report", "truth.json"], "truth.html: is read by this gate (ground_truth), so no report may"),
+        (
+            ["--html-output", "labels.jsonl"],
+            "labels.jsonl: is read by this gate (ground_truth), so no report",
+        ),
+        (["--report", "r.html"], "r.html: report and page would both be written to this file"),
+        (["--report", "r", "--html-output", "r"], "r: report and page would both be written to this file"),
+        (["--report", ""], ".: is a folder, not a file that can be written"),
+    ],
+)
+def test_no_report_takes_the_place_of_what_the_gate_reads(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("link.json").symlink_to("predictions.jsonl")
+    Path("truth.html").write_bytes(Path("labels.jsonl").read_bytes())
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    truth = "truth.html" if "truth.json" in words else "labels.jsonl"
+    assert gate("boundary", "--ground-truth", truth, "--predictions", "predictions.jsonl", *words) == 2
+    assert f"beatsight: {message}" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_a_run_without_a_name_for_its_report(capsys: pytest.CaptureFixture[str]) -> None:
+    assert gate("all", *BOUNDARY, "--report", "") == 2
+    assert capsys.readouterr().err == "beatsight: .: is a folder, not a file that can be written\n"
+
+
+def test_names_in_errors_do_not_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert gate("page", "a\x1b[2Jb", "-o", "x.html") == 3
+    assert gate("all", "--openset-ground-truth", "c\x1b[2Jd", *OPENSET[2:]) == 3
+    told = capsys.readouterr().err
+    assert "a?[2Jb: cannot be read" in told and "c?[2Jd: cannot be read" in told and "\x1b" not in told
+
+
+def test_a_name_that_is_no_text_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "labels\udcff.jsonl"  # the byte 0xff
+    Path(name).write_bytes(Path("labels.jsonl").read_bytes())
+    assert gate("boundary", "--ground-truth", name, "--predictions", "predictions.jsonl") == 2
+    assert gate("all", "--boundary-ground-truth", name, *BOUNDARY[2:]) == 2
+    sentence = "beatsight: labels?.jsonl: its name is not UTF-8 text, so no report can hold it; rename it\n"
+    assert capsys.readouterr().err == 2 * sentence

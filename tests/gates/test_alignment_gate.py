@@ -157,6 +157,14 @@ def test_a_microphone_that_ends_early_does_not_pass(hits: npt.NDArray[np.float64
     assert [one.seconds for one in report.microphones] == pytest.approx([8.0, 4.0])
 
 
+def test_a_clock_that_jumps_out_of_sight_does_not_pass(hits: npt.NDArray[np.float64], tmp_path: Path) -> None:
+    """100 ms lost at 80 %: beyond the search, so the hits after it are not measured at all."""
+    cut, lost = int(0.8 * len(hits)), RATE // 10
+    dropped = np.concatenate([hits[:cut], hits[cut + lost :], np.zeros(lost)])
+    report = judged(write_session(tmp_path, {"a": hits, "b": dropped}), anchor="a")
+    assert "coverage.b" in failed(report)
+
+
 def test_another_rate_is_resampled_and_said(hits: npt.NDArray[np.float64], tmp_path: Path) -> None:
     import soxr
 

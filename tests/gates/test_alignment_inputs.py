@@ -144,4 +144,7 @@ def test_bad_audio_is_one_sentence_with_the_microphone(hits: npt.NDArray[np.floa
     nan[1000] = np.nan
     soundfile.write(tmp_path / "b.wav", nan, RATE, "FLOAT")
     assert refused(manifest) == where + "sample 1000 (0.023 s) is not a finite number"
+    # Resampling by such a header would take hours and fill the memory.
+    soundfile.write(tmp_path / "b.wav", hits, 1)
+    assert refused(manifest) == where + "its sample rate is 1 Hz, outside 8000 to 384000 Hz"
     assert code("--manifest", manifest) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,11 @@ def test_a_baseline_report_and_baseline_predictions_agree(tmp_path: Path) -> Non
         assert drop.value == pytest.approx(1 - macro(truths, predictions))
         assert rise.passed and rise.value == 0.0
     assert paired.baseline is not None and paired.baseline.differences["macro_f1"].worse_share == 1.0
-    assert "worse in 100.0% of the resamples" in paired.gating_results[0].detail
+    assert "worse in 100.0 % of the resamples" in paired.gating_results[0].detail
+    # The interval is that of the value beside it: a drop, above 0 where macro F1 is lower.
+    ends = re.search(r"interval of the drop (\S+) to (\S+);", paired.gating_results[0].detail)
+    assert ends is not None and 0 < float(ends[1]) < paired.gating_results[0].value < float(ends[2])
+    assert "interval of the rise" in paired.gating_results[1].detail
     alone = bootstrap_gate(asked(tmp_path, truths, predictions)).notes
     assert alone == [*report.notes, UNJUDGED]
     improved = bootstrap_gate(
@@ -316,3 +321,14 @@ def test_progress_reaches_the_end(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     bootstrap_gate(asked(tmp_path, *songs()), progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (60, 60)
+
+
+@pytest.mark.parametrize("value", [-0.5, 1.5, 1e300])
+def test_a_baseline_that_nobody_measured_is_refused(tmp_path: Path, value: float, capsys: Any) -> None:
+    call = files(tmp_path, [one("a", "kick"), one("b", "snare")], [says("a", "kick"), says("b", "snare")])
+    assert command(*call, "--report", tmp_path / "old.json") == 0
+    old = json.loads((tmp_path / "old.json").read_text())
+    old["macro_f1"]["point_estimate"] = value
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    assert command(*call, "--baseline", tmp_path / "old.json") == 3
+    assert f"old.json: macro_f1.point_estimate: is {value:g}, not in 0..1" in capsys.readouterr().err

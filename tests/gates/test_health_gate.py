@@ -226,6 +226,13 @@ def test_no_minimum_passes_where_no_label_is(tmp_path: Path) -> None:
     assert (result.gate, result.passed, result.value) == ("min_class_count", False, None)
 
 
+def test_hits_of_negative_examples_are_told(tmp_path: Path) -> None:
+    rows = [event("a", "kick", "snare", negative_example=True), event("b", "snare")]
+    told = "hits that are components of negative examples, where they are not to be found: 2 of 3"
+    assert told in gate(tmp_path / "e.jsonl", rows).notes
+    assert gate(tmp_path / "e.jsonl", rows[1:]).notes == []
+
+
 def test_unknown_labels_are_counted_by_hit(tmp_path: Path) -> None:
     rows = [event("a", "gong", "gong"), event("b", "kick", "triangle", onset_time=2)]
     report = gate(tmp_path / "e.jsonl", rows, max_unknown_labels=3)

@@ -236,6 +236,28 @@ def test_a_root_elsewhere(tmp_path: Path) -> None:
     assert not listen(source).passed
 
 
+def test_two_folders_may_use_one_name(tmp_path: Path) -> None:
+    sources = []
+    for folder, audio in (("a", hits(0)), ("b", np.clip(hits(1) * 40, -1, 1))):
+        save(tmp_path / folder / "x.wav", audio)
+        sources.append(manifest(tmp_path / folder, "x.wav", session=folder))
+    settings = HealthSettings(events=sources, check_audio=True, max_clipped_share=0)
+    report = health_gate(settings)
+    assert passed(report) == {"unreadable_audio": True, "clipped_share": False}
+    assert report.audio and report.audio.heard == 2
+    assert report.audio.worst_clipped[0].audio_path == f"{sources[1]}: x.wav"
+    (tmp_path / "b" / "x.wav").unlink()
+    assert passed(health_gate(settings)) == {"unreadable_audio": False, "clipped_share": True}
+
+
+def test_two_manifests_of_one_folder_name_one_recording(tmp_path: Path) -> None:
+    save(tmp_path / "x.wav", hits(0))
+    first = manifest(tmp_path, "x.wav", session="a").rename(tmp_path / "first.jsonl")
+    settings = HealthSettings(events=[first, manifest(tmp_path, "x.wav", session="b")], check_audio=True)
+    report = health_gate(settings)
+    assert report.audio and (report.audio.recordings, report.audio.repeats) == (1, 0)
+
+
 def test_nothing_to_listen_to(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"events\.jsonl: no event names an audio file$"):
         listen(manifest(tmp_path, None))

@@ -14,6 +14,8 @@ from beatsight.gates.boundary import BoundarySettings
 from beatsight.gates.readiness import GATES
 from beatsight.gates.readiness_file import check_outputs, read_jobs
 
+OPENSET = '[openset]\nground_truth = "labels.jsonl"\npredictions = "predictions.jsonl"\n'
+HEALTH = '[health]\nevents = ["e.jsonl"]\n'
 BOUNDARY = '[boundary]\nground_truth = "labels.jsonl"\npredictions = "predictions.jsonl"\n'
 
 
@@ -99,16 +101,18 @@ def test_alignment_flags_name_sessions_that_take_the_other_keys() -> None:
         ("alignment = [1]", "alignment: stands outside of any section"),
         ("[boundary]", "[boundary]: ground_truth: is missing"),
         (BOUNDARY + "threshhold = 0.5", "[boundary]: unknown key 'threshhold'; known: ground_truth, "),
-        (BOUNDARY + 'threshold = "high"', "[boundary]: threshold: Expected float, got str"),
-        (BOUNDARY + "threshold = true", "[boundary]: threshold: Expected float, got bool"),
+        (BOUNDARY + 'threshold = "high"', "[boundary]: threshold: must be a number, not a text"),
+        (BOUNDARY + "threshold = true", "[boundary]: threshold: must be a number, not true or false"),
         (BOUNDARY + "threshold = nan", "[boundary]: threshold: nan is not a finite number"),
         (BOUNDARY + "threshold = 2.0", "[boundary]: threshold must be above 0 and at most 1, got 2"),
-        (BOUNDARY + "thresholds_file = 3", "[boundary]: thresholds_file: Expected a path"),
+        (BOUNDARY + "thresholds_file = 3", "[boundary]: thresholds_file: must be a path, in quotes"),
         (BOUNDARY + 'thresholds_file = " "', "[boundary]: thresholds_file: is no path"),
-        (BOUNDARY + "report = 3", "[boundary]: report: Expected a path"),
+        (BOUNDARY + "report = 3", "[boundary]: report: must be a path, in quotes"),
         (BOUNDARY + 'report = "b.html"', "[boundary]: report: my config/b.html is the JSON report, "),
-        ('[latency]\naudio = "a.wav"', "[latency]: audio: Expected array, got str"),
-        ("[latency]\naudio = [1]", "[latency]: audio[0]: Expected a path"),
+        ('[latency]\naudio = "a.wav"', "[latency]: audio: must be a list, [\"…\"], not a text"),
+        (OPENSET + 'score = "maxprob"', "[openset]: score: 'maxprob' is none of max_probability, "),
+        (HEALTH + 'isolate = ["drumer"]', "[health]: isolate[0]: 'drumer' is none of drummer, kit, "),
+        ("[latency]\naudio = [1]", "[latency]: audio[0]: must be a path, in quotes"),
         ("[latency]\naudio = []", "[latency]: audio: at least one song is needed"),
         ('[latency]\naudio = ["a"]\nmax_rtf = inf', "[latency]: max_rtf: inf is not a finite number"),
     ],
@@ -126,6 +130,8 @@ def test_files_that_are_none() -> None:
     CONFIG.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match=r"readiness\.toml: is not UTF-8 text"):
         read_jobs(CONFIG)
+    with pytest.raises(InputError, match=r"readiness\.toml: is not usable TOML: it is nested too deeply$"):
+        read_jobs(write("a = " + "[" * 5000))
 
 
 @pytest.mark.parametrize("text", ["", "# [boundary]\n", "alignment = []\n"])
@@ -171,6 +177,11 @@ def test_what_regression_compares_may_be_made_by_the_same_run() -> None:
     check_outputs(read_jobs(write(text.format("old.json", "h.json"))), [])
     with pytest.raises(UsageError, match=r"h\.json: is read by regression \(baseline\), so no report"):
         check_outputs(read_jobs(write(text.format("h.json", "new.json"))), [])
+    alone = '[regression]\nbaseline = "old.json"\ncandidate = "new.json"\nreport = "new.json"\n'
+    with pytest.raises(UsageError, match=r"new\.json: is read by regression \(candidate\), so no report"):
+        check_outputs(read_jobs(write(alone)), [])
+    with pytest.raises(UsageError, match=r"h\.json: is read by regression \(candidate\), so no report"):
+        check_outputs(read_jobs(write(alone.replace("new", "h", 1))), [Path("my config/h.json")])
 
 
 RECIPE = (Path(__file__).resolve().parents[2] / "recipes" / "readiness.toml").read_text(encoding="utf-8")

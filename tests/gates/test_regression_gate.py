@@ -391,6 +391,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "no synthetic": ({**health(), "labels": {"kick": {"real": 5}}}, "labels.kick: synthetic: is missing"),
     "text": ({**health(), "labels": {"kick": {"real": "5", "synthetic": 0}}}, "labels.kick: real: Expected"),
     "negative": (health({"kick": (-1, 0)}), "labels.kick: real: Expected int >= 0"),
+    "too many": (health({"kick": (10**400, 0)}), "labels.kick: real: Expected int <= 9007199254740992"),
     "odd gate": (health(gates={"a": "yes"}), "gating_results[0].passed: Expected bool, got str"),
     "odd unknown": ({**health(), "unknown_labels": {"snair": "3"}}, "unknown_labels.snair: is not a number"),
     "f1": (evaluation({"kick": (1.5, 3)}, 0.5), "per_class.kick: f1: Expected float <= 1.0"),
@@ -463,6 +464,10 @@ def test_points_are_not_shares(limit: str, files: Files) -> None:
 def test_a_file_is_not_compared_with_itself(files: Files) -> None:
     with pytest.raises(UsageError, match="is both baseline and candidate"):
         RegressionSettings(baseline=files.baseline, candidate=files.baseline)
+    link = files.baseline.with_name("link.json")
+    link.symlink_to(files.baseline)
+    with pytest.raises(UsageError, match="is both baseline and candidate"):
+        RegressionSettings(baseline=files.baseline, candidate=link)
 
 
 def test_progress_ends_at_its_total(files: Files) -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from svg_reader import number, of_class, tree
 
+from beatsight.gates.alignment import AlignmentReport
 from beatsight.gates.readiness import GATES, Part, ReadinessReport
 from beatsight.gates.result import GateReport, GateResult, at_least, at_most, verdict
 from beatsight.report.gates import Story, gate_page, write_gate_page
@@ -116,7 +117,7 @@ def test_each_verdict_has_colour_sign_and_words(results: list[GateResult], css: 
         (at_least("a", 0, 5), ("0", "5"), "short by 5 (100 %)"),
         (at_least("a", 1, 7000), ("1", "7,000"), "short by 6,999 (99.9 %)"),
         (at_most("a", 3, 0), ("3", "0"), "over by 3"),
-        (at_most("a", 0, 0), ("0", "0"), "none"),
+        (at_most("a", 0, 0), ("0", "0"), "none, as it must be"),
         (at_most("a", 0.4, 0.25, unit="ms"), ("0.4", "0.25"), "over by 0.15 ms (60 %)"),
         (at_most("a", -2.5, 0.25), ("-2.5", "0.25"), "2.75 to spare"),
         (at_most("a", 3e-7, 0.25), ("≈ 0", "0.25"), "0.25 to spare"),
@@ -134,7 +135,7 @@ def test_words_and_figures_never_contradict_the_result(value: float, limit: floa
     result = (at_least if least else at_most)("a", value, limit)
     text, shown = margin_text(result), check(result)
     assert ("short" in text or "over" in text) <= (not result.passed)
-    assert result.passed <= ("to spare" in text or text in ("exactly at the limit", "none"))
+    assert result.passed <= ("to spare" in text or text in ("exactly at the limit", "none, as it must be"))
     if abs(value - limit) > 1e-9 * max(abs(value), abs(limit)) and abs(value - limit) > 1e-9:
         assert shown.value != shown.limit.split()[-1]
     tree(shown.bar)
@@ -168,6 +169,9 @@ def test_the_worst_is_what_could_not_be_measured_then_what_is_farthest_off() -> 
         assert least is not None and least.gate == name
         results = [result for result in results if result.gate != name]
     assert worst([]) is None
+    # Nothing where nothing may be cannot be better, so it is no close call.
+    closest = worst([at_most("clipped", 0, 0), at_least("tight", 1.01, 1)])
+    assert closest is not None and closest.gate == "tight"
 
 
 def test_a_pass_says_what_is_closest_to_its_limit() -> None:
@@ -258,6 +262,17 @@ def test_a_ready_run_is_ready() -> None:
     assert "✓ Ready Every gate was configured." in words(html)
     assert "What is in the way" not in words(html)
     assert "auroc: 0.05 to spare" in words(html)
+
+
+def test_every_track_names_its_microphone_and_a_fit_looks_the_same_on_all(readiness: ReadinessReport) -> None:
+    (report, *_) = [part.report for part in readiness.parts if isinstance(part.report, AlignmentReport)]
+    # A drift is planted: this session is too short for one.
+    pairs = [msgspec.structs.replace(pair, drift_samples_per_min=0.5) for pair in report.pairs]
+    html = page_of(msgspec.structs.replace(report, pairs=pairs))
+    for pair in report.pairs:
+        assert f"delay of {pair.target} in samples" in unescape(html)
+    lines = set(re.findall(r'class="line (series-\w) dashed"', html))
+    assert lines == {"series-b"} and html.count(">fit</text>") == len(report.pairs)
 
 
 def test_texts_of_inputs_stay_texts(readiness: ReadinessReport) -> None:

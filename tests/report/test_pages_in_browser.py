@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from browser import CHROMIUM, Browser
 
-from beatsight.gates.readiness import ReadinessReport
+from beatsight.gates.readiness import Part, ReadinessReport
 from beatsight.gates.result import GateReport, at_least
 from beatsight.report import DemoReport, Page, Section, demo_page, write_page
 from beatsight.report.gates import write_gate_page
@@ -19,6 +19,8 @@ from beatsight.report.plots import Band, Reference, Series, xy_chart
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
+# A4 between its margins.
+PAPER_PX = 700
 PHONE_PX = 390
 
 
@@ -74,6 +76,11 @@ def test_no_page_is_wider_than_a_phone(browser: Browser, pages: dict[str, Path],
         browser.open(path.as_uri())
         assert browser.run("innerWidth") == PHONE_PX
         assert browser.run("document.documentElement.scrollWidth") == PHONE_PX, name
+    part = Part(name="alignment: " + "sessions/" * 9 + "one.json", status="error", error="gone")
+    run = ReadinessReport(passed=False, gating_results=[], inputs={}, parts=[part], not_configured=[])
+    write_gate_page(run, tmp_path / "long.html")
+    browser.open((tmp_path / "long.html").as_uri())
+    assert browser.run("document.documentElement.scrollWidth") == PHONE_PX
     wide = tmp_path / "wide.html"
     wide.write_text("<div style='width: 600px'>x</div>", encoding="utf-8")
     browser.open(wide.as_uri())
@@ -115,6 +122,20 @@ def test_paper_shows_results_that_are_folded_away_on_screen(browser: Browser, tm
     assert browser.run(height) > folded + 200
     browser.run("dispatchEvent(new Event('afterprint'))")
     assert browser.run(height) == folded
+
+
+def test_paper_cuts_no_table_and_prints_no_closed_one(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["calibration"].as_uri())
+    browser.show(PAPER_PX, media="print")
+    cut, closed = browser.run("""(() => {
+      const boxes = [...document.querySelectorAll(".side .table-scroll")].filter((box) => box.clientWidth);
+      const closed = [...document.querySelectorAll("details:not([open]):not(.keep)")];
+      return [boxes.filter((box) => box.scrollWidth > box.clientWidth + 1).map((box) => box.textContent),
+              closed.map((one) => one.getBoundingClientRect().height)];
+    })()""")
+    browser.show()
+    assert cut == []
+    assert closed and not any(closed)
 
 
 def test_colours_follow_the_scheme_and_paper_is_light(browser: Browser, pages: dict[str, Path]) -> None:

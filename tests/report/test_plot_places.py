@@ -162,6 +162,20 @@ def test_bars_show_minimum_and_second_part() -> None:
     assert "minimum" not in words(bar_chart("t", [Bar("kick", 3)], "events"))
 
 
+def test_the_text_of_a_bar_is_clear_of_the_reference_line() -> None:
+    bars = [
+        Bar("short of it", 0.9, "90 of 100"),
+        Bar("far from it", 0.1, "10 of 100"),
+        Bar("over it", 1.0, "all"),
+    ]
+    chart = bar_chart("t", bars, "recall", 1.0, (0.95, "gate"))
+    line = number(of_class(chart, "reference")[0], "x1")
+    assert number(text_at(chart, "90 of 100"), "x") == pytest.approx(line + 6)
+    ends = [number(bar, "x") + number(bar, "width") for bar in of_class(chart, "bar")]
+    assert number(text_at(chart, "10 of 100"), "x") == pytest.approx(ends[1] + 6)
+    assert number(text_at(chart, "all"), "x") == pytest.approx(ends[2] + 6)
+
+
 def test_bins_are_as_high_as_their_counts() -> None:
     edges = [0.0, 0.1, 0.5, 1.0]
     groups = [Group("known", [4, 0, 2]), Group("unknown", [1, 3, None])]

@@ -161,6 +161,9 @@ def test_unknown_labels_are_refused_with_the_nearest_name() -> None:
         resolve("snair")
     with pytest.raises(UnknownLabelError, match="did you mean 'hihat_closed'"):
         fold("hihat_clsoed", "five")
+    # Half the letters are no likeness: a word of an old list must not be taken for a shaker.
+    with pytest.raises(UnknownLabelError, match=r"unknown drum label 'basic'; known labels: kick, snare, "):
+        resolve("basic")
     with pytest.raises(UnknownLabelError, match=r"unknown drum label '\?\?\?'; known labels: kick, snare, "):
         resolve("???")
     with pytest.raises(InputError, match="unknown drum label ''"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -52,6 +53,27 @@ def progress_bar(text: str) -> Iterator[Update]:
 def say(as_json: bool, answer: Any, prose: str) -> None:
     """The answer on stdout: one JSON object for machines, or prose."""
     typer.echo(msgspec.json.encode(answer).decode() if as_json else prose)
+
+
+# Prose is as wide as the terminal within these; in a file or a log always as wide.
+_NARROWEST, _IN_A_LOG, _WIDEST = 60, 110, 140
+
+
+def prose_console() -> Console:
+    """Where tables of an answer are laid out, as wide as the terminal that they go to."""
+    width = _IN_A_LOG
+    if sys.stdout.isatty():
+        width = min(_WIDEST, max(_NARROWEST, shutil.get_terminal_size((_IN_A_LOG, 24)).columns))
+    return Console(width=width, highlight=False)
+
+
+def unpadded(text: str) -> str:
+    """Without the blanks that fill a table's lines.
+
+    >>> unpadded("gate   \\nrtf  ok \\n\\n")
+    'gate\\nrtf  ok'
+    """
+    return "\n".join(line.rstrip() for line in text.splitlines()).rstrip()
 
 
 def note(text: str) -> None:

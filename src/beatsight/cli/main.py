@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from beatsight.errors import BeatSightError, InputError
+from beatsight.errors import BeatSightError, InputError, harmless
 from beatsight.version import VERSION
 
 # command -> (module under beatsight.cli, what it does)
@@ -126,13 +126,13 @@ def run(arguments: Sequence[str] | None = None) -> None:
         app = importlib.import_module(f"beatsight.cli.{COMMANDS[name][0]}").app
         app(args=spread(arguments[1:], name), prog_name=f"beatsight {name}")
     except BeatSightError as error:
-        print(f"beatsight: {error}", file=sys.stderr)
+        print(f"beatsight: {harmless(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
         # Every file that is wrong in a foreseen way has its own sentence; this is a name too long, a folder
         # that may not be entered, a disk that fails.
         named = f"{error.filename}: " if error.filename else ""
-        print(f"beatsight: {named}{error.strerror or error}", file=sys.stderr)
+        print(f"beatsight: {harmless(named)}{error.strerror or error}", file=sys.stderr)
         sys.exit(InputError.exit_code)
     except KeyboardInterrupt:
         _stopped()

@@ -15,12 +15,13 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from beatsight.errors import InputError, UsageError
 from beatsight.files import read_text
+from beatsight.gates.outputs import files_read, page_beside
 from beatsight.gates.readiness import GATES, Job
 
 REPORT = "report"
@@ -28,6 +29,13 @@ REPORT = "report"
 _MANY, _SESSION = "alignment", "manifest"
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*?)`")
 _MISSING = re.compile(r"^Object missing required field `(.*?)`")
+_WRONG_TYPE = re.compile(r"^Expected (\w+)(?: \| null)?, got (\w+)")
+_NO_CHOICE = "Invalid enum value "
+# Types as a person who writes TOML calls them.
+_KINDS = {
+    "array": 'a list, ["…"]', "bool": "true or false", "date": "a date", "datetime": "a date",
+    "float": "a number", "int": "a whole number", "object": "a table", "str": "a text",
+}  # fmt: skip
 _PLACE = re.compile(r" - at `\$\.?(.*?)`$")
 
 
@@ -50,6 +58,8 @@ def read_sections(path: str | os.PathLike[str]) -> dict[str, list[dict[str, Any]
         raw = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: is not valid TOML: {error}") from error
+    except RecursionError:
+        raise InputError(f"{path}: is not usable TOML: it is nested too deeply") from None
     sections = {}
     for name, value in raw.items():
         tables = value if isinstance(value, list) else [value]
@@ -125,7 +135,7 @@ def _job(gate: str, table: Mapping[str, Any], config: Path | None) -> Job:
         if isinstance(value, Path):
             return value
         if not isinstance(value, str):
-            raise ValueError("Expected a path")
+            raise ValueError("must be a path, in quotes")
         if not value.strip() or "\0" in value:
             raise ValueError("is no path")
         return base / value
@@ -161,8 +171,21 @@ def _explain(error: msgspec.ValidationError, gate: str) -> str:
     if missing := _MISSING.match(text):
         return f"{missing[1]}: is missing"
     place = _PLACE.search(text)
+    key = place[1] if place else ""
     why = _PLACE.sub("", text).replace("`", "")
-    return f"{place[1]}: {why}" if place and place[1] else why
+    if why.startswith(_NO_CHOICE):
+        why = f"{why.removeprefix(_NO_CHOICE)} is none of {', '.join(_choices(gate, key))}"
+    elif wrong := _WRONG_TYPE.match(why):
+        why = f"must be {_KINDS.get(wrong[1], wrong[1])}, not {_KINDS.get(wrong[2], wrong[2])}"
+    return f"{key}: {why}" if key else why
+
+
+def _choices(gate: str, key: str) -> list[str]:
+    """The words that a key may hold, or every item of its list."""
+    hint = get_type_hints(GATES[gate].settings)[key.partition("[")[0]]
+    while get_origin(hint) is not Literal:
+        hint = get_args(hint)[0]
+    return list(get_args(hint))
 
 
 def check_outputs(jobs: Sequence[Job], others: Sequence[Path], config: Path | None = None) -> None:
@@ -175,20 +198,19 @@ def check_outputs(jobs: Sequence[Job], others: Sequence[Path], config: Path | No
 
     Raises:
         UsageError: two outputs are one file, or an output is an input. What ``regression`` compares may be
-            the report of the same run.
+            the health report of the same run.
     """
     reports = [job.report for job in jobs if job.report is not None]
     outputs: set[str] = set()
-    for path in [*reports, *(path.with_suffix(".html") for path in reports), *others]:
+    for path in [*reports, *map(page_beside, reports), *others]:
         if os.path.realpath(path) in outputs:
             raise UsageError(f"{path}: two reports would be written to this file")
         outputs.add(os.path.realpath(path))
     if config is not None and os.path.realpath(config) in outputs:
         raise UsageError(f"{config}: is the configuration, so no report may replace it")
+    made = {os.path.realpath(job.report) for job in jobs if job.report is not None and job.gate == "health"}
     for job in jobs:
-        for key, value in msgspec.structs.asdict(job.settings).items():
-            if (job.gate, key) == ("regression", "candidate"):
-                continue
-            for path in value if isinstance(value, list | tuple) else [value]:
-                if isinstance(path, Path) and os.path.realpath(path) in outputs:
-                    raise UsageError(f"{path}: is read by {job.name} ({key}), so no report may replace it")
+        for key, path in files_read(job.settings):
+            compared = made if (job.gate, key) == ("regression", "candidate") else set()
+            if os.path.realpath(path) in outputs - compared:
+                raise UsageError(f"{path}: is read by {job.name} ({key}), so no report may replace it")

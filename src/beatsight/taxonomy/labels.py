@@ -120,7 +120,7 @@ def resolve(label: str) -> str:
     key = _key(label)
     if key in ALIASES:
         return ALIASES[key]
-    close = difflib.get_close_matches(key, ALIASES, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(key, ALIASES, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else f"; known labels: {', '.join(CANONICAL)}"
     raise UnknownLabelError(f"unknown drum label {label!r}{hint}")
 

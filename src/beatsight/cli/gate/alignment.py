@@ -9,6 +9,7 @@ import typer
 
 from beatsight.cli.console import progress_bar
 from beatsight.cli.gate.options import Html, Json, Report, Strict, finish
+from beatsight.gates.outputs import check_targets
 
 # As in beatsight.gates.alignment, which loads numpy and more; a test holds the two together.
 _MAX_DELAY_MS, _MAX_DRIFT, _SEARCH_MS = 0.25, 1.0, 50.0
@@ -55,6 +56,7 @@ def alignment(
         max_drift=max_drift,
         search_ms=search_ms,
     )
+    check_targets(settings, report, html_output)
     with progress_bar("Listening") as progress:
         answer = alignment_gate(settings, progress=progress)
     finish(answer, json_path=report, html_path=html_output, strict=strict, as_json=as_json)

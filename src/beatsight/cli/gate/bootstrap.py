@@ -17,6 +17,7 @@ from beatsight.gates.bootstrap.records import (
     MAX_OPENNESS_MAE_RISE,
     Cluster,
 )
+from beatsight.gates.outputs import check_targets
 from beatsight.metrics import DEFAULT_THRESHOLD
 from beatsight.metrics.bootstrap import Method
 
@@ -86,6 +87,7 @@ def bootstrap(
         max_macro_f1_drop=max_macro_f1_drop,
         max_openness_mae_rise=max_openness_mae_rise,
     )
+    check_targets(settings, report, html_output)
     with progress_bar("Resampling") as progress:
         result = bootstrap_gate(settings, progress=progress)
     finish(result, json_path=report, html_path=html_output, strict=strict, as_json=as_json)

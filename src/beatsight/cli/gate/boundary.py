@@ -10,6 +10,7 @@ import typer
 from beatsight.cli.console import progress_bar
 from beatsight.cli.gate.options import Html, Json, Report, Strict, finish
 from beatsight.gates.boundary import MIN_MACRO_RECALL, BoundarySettings, boundary_gate
+from beatsight.gates.outputs import check_targets
 from beatsight.metrics import DEFAULT_THRESHOLD
 
 
@@ -44,6 +45,7 @@ def boundary(
         thresholds_file=thresholds_file,
         min_macro_recall=min_macro_recall,
     )
+    check_targets(settings, report, html_output)
     with progress_bar("Scoring window edges") as progress:
         result = boundary_gate(settings, progress=progress)
     finish(result, json_path=report, html_path=html_output, strict=strict, as_json=as_json)

@@ -9,6 +9,7 @@ import typer
 
 from beatsight.cli.console import progress_bar
 from beatsight.cli.gate.options import Html, Json, Report, Strict, finish
+from beatsight.gates.outputs import check_targets
 
 # As in beatsight.gates.calibration, which loads numpy and more; a test holds the two together.
 _BINS, _MAX_ECE = 15, 0.05
@@ -53,6 +54,7 @@ def calibration(
         max_asserted_ece=max_asserted_ece,
         max_brier=max_brier,
     )
+    check_targets(settings, report, html_output)
     with progress_bar("Comparing scores with truth") as progress:
         answer = calibration_gate(settings, progress=progress)
     finish(answer, json_path=report, html_path=html_output, strict=strict, as_json=as_json)

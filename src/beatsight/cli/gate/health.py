@@ -9,6 +9,7 @@ import typer
 
 from beatsight.cli.console import progress_bar
 from beatsight.cli.gate.options import Html, Json, Strict, finish
+from beatsight.gates.outputs import check_targets
 
 
 def health(
@@ -95,7 +96,6 @@ def health(
     # Imported here: DuckDB and Arrow take a while to load, and --help does without them.
     from beatsight.gates.health import HealthSettings, health_gate
     from beatsight.gates.health.settings import GROUPS
-    from beatsight.manifest.engine.table import refuse_input_as_output
 
     settings = HealthSettings(
         events=events, components=components, dataset_metadata=dataset_metadata, split=split,
@@ -106,16 +106,7 @@ def health(
         require_labels_file=require_labels_file, min_counts_json=min_counts_json,
         max_clipped_share=max_clipped_share, max_dc=max_dc,
     )  # fmt: skip
-    given = [
-        components,
-        dataset_metadata,
-        split,
-        require_techniques_file,
-        require_labels_file,
-        min_counts_json,
-    ]
-    for path in (output, html_output):
-        refuse_input_as_output([*events, *(one for one in given if one is not None)], path)
+    check_targets(settings, output, html_output)
     with progress_bar("Counting") as progress:
         report = health_gate(settings, progress=progress)
     finish(report, json_path=output, html_path=html_output, strict=strict, as_json=as_json)

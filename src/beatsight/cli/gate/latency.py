@@ -9,6 +9,7 @@ import typer
 
 from beatsight.cli.console import progress_bar
 from beatsight.cli.gate.options import Html, Json, Report, Strict, finish
+from beatsight.gates.outputs import check_targets
 
 
 def latency(
@@ -48,6 +49,7 @@ def latency(
         max_rtf=max_rtf,
         max_first_result_s=max_first_result_s,
     )
+    check_targets(settings, report, html_output)
     with progress_bar("Timing") as progress:
         found = latency_gate(settings, measure_latency, progress=progress)
     finish(found, json_path=report, html_path=html_output, strict=strict, as_json=as_json)

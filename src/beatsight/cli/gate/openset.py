@@ -9,6 +9,7 @@ import typer
 
 from beatsight.cli.console import progress_bar
 from beatsight.cli.gate.options import Html, Json, Report, Strict, finish
+from beatsight.gates.outputs import check_targets
 
 # As in beatsight.gates.openset, which loads numpy and more; a test holds the two together.
 _MIN_AUROC, _MAX_FPR95, _REJECTION_KEY = 0.90, 0.10, "rejection_score"
@@ -51,6 +52,7 @@ def openset(
         min_auroc=min_auroc,
         max_fpr95=max_fpr95,
     )
+    check_targets(settings, report, html_output)
     with progress_bar("Telling known from unknown") as progress:
         answer = openset_gate(settings, progress=progress)
     finish(answer, json_path=report, html_path=html_output, strict=strict, as_json=as_json)

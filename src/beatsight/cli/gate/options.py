@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from beatsight.cli.console import note, printable, say
+from beatsight.cli.console import note, printable, prose_console, say, unpadded
 from beatsight.gates.result import GateReport, GateResult, write_report
 
 FAILED = 1
@@ -53,7 +52,7 @@ def finish(
 
 def prose(report: GateReport, json_path: Path | None = None, html_path: Path | None = None) -> str:
     """The results as a table, failures first, then what to know about them."""
-    console = Console(width=110, highlight=False)
+    console = prose_console()
     failed = [result for result in report.gating_results if not result.passed]
     with console.capture() as capture:
         if report.gating_results:
@@ -63,13 +62,14 @@ def prose(report: GateReport, json_path: Path | None = None, html_path: Path | N
         if report.passed is None:
             console.print("Nothing was judged: no threshold was given.")
         elif report.passed:
-            console.print(f"passed: all {len(report.gating_results)} gates")
+            count = len(report.gating_results)
+            console.print("passed: the only gate" if count == 1 else f"passed: all {count} gates")
         else:
             console.print(f"FAILED: {len(failed)} of {len(report.gating_results)} gates")
         for path in (json_path, html_path):
             if path is not None:
                 console.print(f"report: {printable(str(path))}", soft_wrap=True)
-    return capture.get().rstrip()
+    return unpadded(capture.get())
 
 
 def _table(results: list[GateResult]) -> Table:

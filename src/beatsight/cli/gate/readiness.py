@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from beatsight.cli.console import note, printable, progress_bar, say
+from beatsight.cli.console import note, printable, progress_bar, prose_console, say, unpadded
 from beatsight.cli.gate.options import FAILED, Html, Json, Report, Strict
-from beatsight.errors import InputError, UsageError
+from beatsight.errors import InputError, UsageError, harmless
 
 if TYPE_CHECKING:
     from beatsight.gates.readiness import Job, ReadinessReport
@@ -87,12 +86,13 @@ def readiness(
     Example: beatsight gate all --config readiness.toml --report reports/readiness.json
     """
     flags = _flags(locals())  # first of all: nothing but the parameters is there yet
+    from beatsight.gates.outputs import page_beside
     from beatsight.gates.readiness import readiness_gate
     from beatsight.gates.readiness_file import check_outputs, read_jobs
     from beatsight.transcription.latency import measure_latency
 
     if html_output is None and report is not None:
-        html_output = report.with_suffix(".html")
+        html_output = page_beside(report)
     jobs = read_jobs(config, flags)
     written = [path for path in (report, html_output, junit) if path is not None]
     check_outputs(jobs, [*written, *([summary] if summary is not None else [])], config)
@@ -170,7 +170,7 @@ def _write(
 def _exit(found: ReadinessReport) -> None:
     errors = [part for part in found.parts if part.status == "error"]
     for part in errors:
-        note(f"beatsight: {part.name}: {part.error}")
+        note(f"beatsight: {harmless(part.name)}: {harmless(part.error)}")
     if errors:
         raise typer.Exit(InputError.exit_code)
     if not found.passed:
@@ -191,7 +191,7 @@ def _prose(found: ReadinessReport, written: Sequence[Path]) -> str:
             table.add_row(f"  {printable(result.gate)}", "", printable(shortfall(result)))
     for name in found.not_configured:
         table.add_row(name, "–", NOT_CONFIGURED)
-    console = Console(width=110, highlight=False)
+    console = prose_console()
     with console.capture() as capture:
         console.print(table)
         for part in found.parts:
@@ -200,4 +200,4 @@ def _prose(found: ReadinessReport, written: Sequence[Path]) -> str:
         console.print(headline(found), soft_wrap=True)
         for path in written:
             console.print(f"report: {printable(str(path))}", soft_wrap=True)
-    return capture.get().rstrip()
+    return unpadded(capture.get())

@@ -9,6 +9,7 @@ import typer
 
 from beatsight.cli.console import progress_bar
 from beatsight.cli.gate.options import Html, Json, Strict, finish
+from beatsight.gates.outputs import check_targets
 from beatsight.gates.regression import RegressionSettings, regression_gate
 
 
@@ -45,6 +46,7 @@ def regression(
     settings = RegressionSettings(
         baseline=baseline, candidate=candidate, max_drop=max_drop, ignore_label=ignore_label or []
     )
+    check_targets(settings, json_output, html_output)
     with progress_bar("Comparing reports") as progress:
         result = regression_gate(settings, progress=progress)
     finish(result, json_path=json_output, html_path=html_output, strict=strict, as_json=as_json)

@@ -21,6 +21,8 @@ from beatsight.gates.result import GateResult, verdict
 from beatsight.manifest.engine.table import Progress
 
 # Decoding and transforms leave Python's lock; each microphone at work holds its correlations in memory.
+# From telephony to the fastest converters.
+RATES = (8_000, 384_000)
 _MOST_WORKERS = 4
 # Lengths that differ by more are worth a word: no recorder stops that much later.
 _LENGTHS_S = 1.0
@@ -98,8 +100,16 @@ def _each(
         yield from pool.map(named, session.sources)
 
 
+def _rate(source: Source) -> int:
+    """The sample rate of a microphone's file; a header that is wrong must not make terabytes of it."""
+    rate = probe(source.path).sample_rate
+    if not RATES[0] <= rate <= RATES[1]:
+        raise InputError(f"{source.path}: its sample rate is {rate} Hz, outside {RATES[0]} to {RATES[1]} Hz")
+    return rate
+
+
 def _common_rate(session: Session, settings: AlignmentSettings) -> int:
-    rates = Counter(_each(session, settings, lambda source: probe(source.path).sample_rate))
+    rates = Counter(_each(session, settings, _rate))
     most = max(rates.values())
     return max(rate for rate, count in rates.items() if count == most)
 

@@ -25,7 +25,7 @@ _LONGEST_SEARCH_MS = 500.0
 # Fewer hits than this say little about a median and nothing about a drift.
 MIN_SUPPORT = 8
 # Longest run of hits, as a share of all, that may be without a measurement.
-MAX_GAP = 0.25
+MAX_GAP = 0.1
 
 Polarity = Literal["upright", "inverted", "unclear"]
 

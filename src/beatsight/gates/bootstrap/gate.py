@@ -51,7 +51,7 @@ def bootstrap_gate(settings: BootstrapSettings, *, progress: Progress | None = N
     outcome = resample(candidate, baseline_measures, index, count, settings, progress)
     digest, baseline = truth_digest(truths), outcome.baseline
     if settings.baseline is not None:
-        earlier: BootstrapReport = read_report(settings.baseline, BootstrapReport)
+        earlier = _earlier(settings.baseline)
         baseline = against_report(outcome.metrics, earlier, digest)
         notes += report_notes(earlier, baseline, settings)
     notes += _threshold_notes(thresholds, candidate)
@@ -91,6 +91,19 @@ def bootstrap_gate(settings: BootstrapSettings, *, progress: Progress | None = N
         max_openness_mae_rise=settings.max_openness_mae_rise,
         baseline=baseline,
     )
+
+
+def _earlier(path: Path) -> BootstrapReport:
+    """The report of an earlier run.
+
+    Raises:
+        InputError: it is none, or states what cannot have been measured.
+    """
+    report: BootstrapReport = read_report(path, BootstrapReport)
+    for name, estimate in report.metrics.items():
+        if not 0.0 <= estimate.point_estimate <= 1.0:
+            raise InputError(f"{path}: {name}.point_estimate: is {estimate.point_estimate:g}, not in 0..1")
+    return report
 
 
 def _measured(

@@ -74,8 +74,8 @@ def _worsening(
     difference = baseline.differences[name]
     sentence = f"{new.point_estimate:.4f} against the baseline's {old.point_estimate:.4f}"
     if difference.worse_share is not None:
-        sentence += f"; {_interval(difference, settings.confidence)}; "
-        sentence += f"worse in {difference.worse_share:.1%} of the resamples"
+        sentence += f"; {_change(name, difference, settings.confidence)}; "
+        sentence += f"worse in {100 * difference.worse_share:.1f} % of the resamples"
     else:
         sentence += f"; {_interval(new, settings.confidence)}, the baseline's {_range(old)}"
     change = difference.point_estimate
@@ -83,8 +83,17 @@ def _worsening(
 
 
 def _interval(estimate: Estimate, confidence: float) -> str:
-    what = "of the difference " if isinstance(estimate, Difference) else ""
-    return f"{100 * confidence:.4g} % interval {what}{_range(estimate)}"
+    return f"{100 * confidence:.4g} % interval {_range(estimate)}"
+
+
+def _change(name: str, difference: Difference, confidence: float) -> str:
+    """The interval of what the gate holds against its limit: a drop of macro F1, a rise of an error."""
+    low, high = difference.ci_lower, difference.ci_upper
+    if name == "macro_f1":
+        low, high = (None if end is None else -end for end in (high, low))
+    what = "drop" if name == "macro_f1" else "rise"
+    ends = "unknown" if low is None or high is None else f"{low:.4f} to {high:.4f}"
+    return f"{100 * confidence:.4g} % interval of the {what} {ends}"
 
 
 def _range(estimate: Estimate) -> str:

@@ -86,7 +86,7 @@ def _measured(
         passed=None,
         gating_results=[],
         inputs=_inputs(settings),
-        notes=_notes(stats, unknown, spellings, unknown_techniques, settings),
+        notes=[*_notes(stats, unknown, spellings, unknown_techniques, settings), *_negatives(table, stats)],
         **{name: getattr(stats, name) for name in _COPIED},
         sources=measure.capped(stats.sources),
         labels=labels,
@@ -105,6 +105,16 @@ def _measured(
         duplicates=measure.duplicates(table, stats),
         coverage=msgspec.convert(stats.coverage, Coverage, from_attributes=True),
     )
+
+
+def _negatives(table: Table, stats: ManifestStats) -> list[str]:
+    hits = measure.negative_hits(table) if stats.negative_examples else 0
+    if not hits:
+        return []
+    return [
+        "hits that are components of negative examples, where they are not to be found: "
+        f"{hits:,} of {stats.hits:,}"
+    ]
 
 
 def _inputs(settings: HealthSettings) -> dict[str, str]:

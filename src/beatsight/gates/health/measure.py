@@ -165,6 +165,13 @@ def _spread(
     )  # fmt: skip
 
 
+def negative_hits(table: Table) -> int:
+    """Components of negative examples, which are counted as hits and not to be found."""
+    sql = "SELECT coalesce(sum(len(components)), 0)::BIGINT FROM rows WHERE negative_example"
+    ((hits,),) = table.all(sql)
+    return int(hits)
+
+
 def crash_variants(table: Table, stats: ManifestStats) -> dict[str, dict[str, int]]:
     """Hits of each variant of the crash cymbals, most frequent first."""
     spellings = [label for label in stats.by_hit.labels if canonical(label) in CRASHES]

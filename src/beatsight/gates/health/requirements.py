@@ -47,7 +47,7 @@ class Vocabulary:
             except taxonomy.UnknownLabelError as error:
                 _, _, hint = str(error).partition("; did")
                 return "the taxonomy does not know it" + (f"; did{hint}" if hint else "")
-        close = difflib.get_close_matches(label, self.names or (), n=1, cutoff=0.5)
+        close = difflib.get_close_matches(label, self.names or (), n=1, cutoff=0.6)
         return "the list of components does not hold it" + (f"; did you mean {close[0]!r}?" if close else "")
 
 

@@ -37,7 +37,7 @@ class Named:
     """A recording as manifests name it.
 
     Attributes:
-        audio_path: as they write it.
+        audio_path: as they write it; where two folders have one of that name, the second manifest first.
         path: the file.
         session: the first that names it.
         sides: of the split that its sessions are on.
@@ -64,22 +64,27 @@ def named_recordings(
         InputError: no event names a recording, or one of the paths leaves its folder.
     """
     rows = table.all(
-        "SELECT audio_path, session_id, min(row), min(file) FROM rows "
-        "WHERE audio_path IS NOT NULL AND audio_path <> '' GROUP BY audio_path, session_id ORDER BY min(row)"
+        "SELECT audio_path, session_id, file, min(row) AS first FROM rows "
+        "WHERE audio_path IS NOT NULL AND audio_path <> '' GROUP BY ALL ORDER BY first"
     )
     if not rows:
         raise InputError(f"{', '.join(map(str, manifests))}: no event names an audio file")
-    found: dict[str, Named] = {}
-    for name, session, _, file in rows:
-        if name not in found:
-            start = root if root is not None else manifests[file].parent
+    # Manifests in two folders may give two recordings one name.
+    found: dict[tuple[Path, str], Named] = {}
+    shown: set[str] = set()
+    for name, session, file, _ in rows:
+        start = root if root is not None else manifests[file].parent
+        key = (start.resolve(), name)
+        if key not in found:
+            title = f"{manifests[file]}: {name}" if name in shown else name
+            shown.add(title)
             try:
-                found[name] = Named(name, inside(start, name), session)
+                found[key] = Named(title, inside(start, name), session)
             except InputError as error:
                 raise InputError(f"{manifests[file]}: audio_path: {error}") from error
         for side in (sides or {}).get(session, []):
-            if side not in found[name].sides:
-                found[name].sides.append(side)
+            if side not in found[key].sides:
+                found[key].sides.append(side)
     return list(found.values())
 
 

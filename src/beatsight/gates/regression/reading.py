@@ -19,7 +19,9 @@ from beatsight.events import Name, Unit, decode_as
 from beatsight.files import read_bytes
 from beatsight.gates.inputs import canonical
 
-Natural = Annotated[int, Meta(ge=0)]
+# No manifest holds more, and every sum and share of such numbers can be computed.
+_MOST = 2**53
+Natural = Annotated[int, Meta(ge=0, le=_MOST)]
 
 
 class Hits(msgspec.Struct, kw_only=True):
@@ -128,7 +130,7 @@ def _health(keys: _HealthKeys, path: Path) -> Health:
 
 def _unknown(given: dict[str, Any] | None, path: Path) -> dict[str, int] | None:
     for label, count in (given or {}).items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MOST:
             raise InputError(f"{path}: unknown_labels.{label}: is not a number of hits, but {count!r}")
     return given
 

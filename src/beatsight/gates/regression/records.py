@@ -7,6 +7,7 @@ minus candidate, so a gain is negative.
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -47,7 +48,7 @@ class RegressionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     ignore_label: list[str] = []
 
     def __post_init__(self) -> None:
-        if self.baseline == self.candidate:
+        if os.path.realpath(self.baseline) == os.path.realpath(self.candidate):
             raise UsageError(f"{self.baseline}: is both baseline and candidate, so nothing would be compared")
         self.limit(MAX_DROP_HITS)
 

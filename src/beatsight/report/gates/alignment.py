@@ -197,19 +197,15 @@ def _changes(report: AlignmentReport) -> Sequence[Figure | Text]:
 def _track(report: AlignmentReport, pair: Pair) -> Figure:
     track = pair.track
     half = report.max_delay_ms * report.sample_rate / 1000.0
-    series = []
-    for name, wanted in (("hit", True), ("hit not used", False)):
-        kept = [index for index, used in enumerate(track.used) if used is wanted]
-        if kept:
-            chosen = [track.times_s[index] for index in kept], [track.delays_samples[index] for index in kept]
-            series.append(Series(name, *chosen, dots=True))
+    series = _hits(pair, "hit", used=True)
     if line := _line(pair):
         series.append(Series("fit", *line, dashed=True))
+    series += _hits(pair, "hit not used", used=False)
     drawn = xy_chart(
         f"Delay of {pair.target} over time",
         series,
         "time in s",
-        "delay in samples",
+        f"delay of {pair.target} in samples",
         bands=[Band(-half, half, f"allowed: ±{report.max_delay_ms:g} ms")],
         size="wide",
     )
@@ -224,6 +220,14 @@ def _track(report: AlignmentReport, pair: Pair) -> Figure:
     which = "" if step == 1 else f"Every {step}th hit; the JSON report holds them all."
     alerts = "; ".join(pair.alerts) or "nothing wrong"
     return Figure(drawn, f"{pair.target} against {pair.anchor}: {alerts}.", Table(columns, rows, which))
+
+
+def _hits(pair: Pair, name: str, *, used: bool) -> list[Series]:
+    """The hits that were used, or those that were not, as one series; none where there are no such hits."""
+    track = pair.track
+    kept = [index for index, one in enumerate(track.used) if one is used]
+    times, delays = ([values[index] for index in kept] for values in (track.times_s, track.delays_samples))
+    return [Series(name, times, delays, dots=True)] if kept else []
 
 
 def _line(pair: Pair) -> tuple[list[float], list[float]] | None:

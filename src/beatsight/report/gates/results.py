@@ -41,10 +41,17 @@ def tightness(result: GateResult) -> tuple[bool, float]:
     """Sorts failures before passes, those that could not be measured first, then by distance.
 
     The distance is a share of the threshold; where that is 0 (no duplicates at all), the distance itself.
+    What must not be there, and is not, comes last: it cannot be better.
     """
     if result.margin is None:
         return result.passed, float("-inf")
+    if _nothing_as_wanted(result):
+        return True, float("inf")
     return result.passed, result.margin / (abs(result.threshold) or 1.0)
+
+
+def _nothing_as_wanted(result: GateResult) -> bool:
+    return result.rule == "at_most" and result.threshold == 0 and result.value == 0
 
 
 def check(result: GateResult) -> Check:
@@ -75,8 +82,8 @@ def margin_text(result: GateResult) -> str:
     margin = result.margin
     if margin is None:
         return "not measured"
-    if result.rule == "at_most" and not result.threshold and not result.value:
-        return "none"
+    if _nothing_as_wanted(result):
+        return "none, as it must be"
     if abs(margin) <= _DUST * abs(result.threshold):
         return "exactly at the limit"
     size = _with_unit(_rounded(abs(margin)), result.unit)

@@ -96,7 +96,7 @@ def bar_chart(
     for index, bar in enumerate(bars):
         y = top + index * ROW_PX
         marks += _bar(bar, scale, left, room, y)
-        values += _names(bar, scale, left, room, y)
+        values += _names(bar, scale, left, room, y, _clear_of(reference, bar, scale))
     if reference is not None and value_of(reference[0]) is not None:
         x = left + _share(scale, reference[0]) * room
         marks.append(tag("line", {"class": "reference", "x1": x, "x2": x, "y1": top - 4, "y2": base + 4}))
@@ -140,8 +140,14 @@ def _bar(bar: Bar, scale: Axis, left: float, room: float, y: float) -> list[Mark
     return parts
 
 
-def _names(bar: Bar, scale: Axis, left: float, room: float, y: float) -> list[Markup]:
-    """The label, the tick of the target, and the text right of both."""
+def _clear_of(reference: tuple[float, str] | None, bar: Bar, scale: Axis) -> tuple[float, ...]:
+    """Shares of the axis where an upright line would run through the text of a bar."""
+    lines = (bar.target, reference[0] if reference else None)
+    return tuple(_share(scale, value) for line in lines if (value := value_of(line)) is not None)
+
+
+def _names(bar: Bar, scale: Axis, left: float, room: float, y: float, lines: Sequence[float]) -> list[Markup]:
+    """The label, the tick of the target, and the text right of the bar and of the lines beside it."""
     parts = [text_tag(bar.label, LABEL_PX, {"class": "label end", "x": left - 8, "y": y + 17})]
     end = _share(scale, bar.ends[1]) * room
     target = value_of(bar.target)
@@ -149,8 +155,9 @@ def _names(bar: Bar, scale: Axis, left: float, room: float, y: float) -> list[Ma
         tick = _share(scale, target) * room
         ends: Attributes = {"x1": left + tick, "x2": left + tick, "y1": y + 1, "y2": y + ROW_PX - 1}
         parts.append(tag("line", {"class": "target", **ends}))
-        if end <= tick <= end + text_width(bar.shown) + 12:
-            end = tick
+    for line in sorted(share * room for share in lines):
+        if end <= line <= end + text_width(bar.shown) + 12:
+            end = line
     parts.append(text_tag(bar.shown, _TAIL_PX, {"class": "value", "x": left + end + 6, "y": y + 17}))
     return parts
 
