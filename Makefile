@@ -4,16 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-all lint format bench bench-manifests bench-gates clean
+.PHONY: help setup demo test test-all lint format bench bench-manifests bench-gates bench-training clean
 
 help:
 	@echo "make demo      set up, then run the whole chain on songs it makes itself (minutes)"
 	@echo "make test      set up, then run the fast tests"
 	@echo "make test-all  the slow tests too"
 	@echo "make lint      style and types"
-	@echo "make bench     measure the speed of transcription, features and training"
+	@echo "make bench     measure the speed of transcription, onsets and features"
 	@echo "make bench-manifests  measure the manifest operations on 100 k and 1 M events"
 	@echo "make bench-gates      measure the readiness gates"
+	@echo "make bench-training   measure the loader and the training steps"
 
 setup: $(STAMP)
 
@@ -49,6 +50,9 @@ bench-manifests: $(STAMP)
 
 bench-gates: $(STAMP)
 	$(BIN)/python benchmarks/gates.py
+
+bench-training: $(STAMP)
+	$(BIN)/python benchmarks/training.py
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache

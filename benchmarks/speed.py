@@ -25,13 +25,8 @@ from rich.table import Table
 from beatsight.audio.features import FeatureConfig, cut_clips, log_mel
 from beatsight.audio.io import SAMPLE_RATE, save
 from beatsight.audio.onsets import detect_onsets
-from beatsight.dataset.augment import AugmentConfig
-from beatsight.dataset.batches import Batches
-from beatsight.dataset.build import build_dataset
-from beatsight.dataset.store import Dataset
 from beatsight.models.classifier import DrumClassifierCNN
 from beatsight.synth.song import make_song, write_song
-from beatsight.train.loop import classification_loss
 
 CLIPS = 64
 SONG_S = 40.0
@@ -80,45 +75,6 @@ def features_row(audio: np.ndarray) -> list[str]:
     ]
 
 
-def training_rows(dataset: Dataset) -> list[list[str]]:
-    """Loader alone, step alone, and the pipeline's share of a training step."""
-    device, config = torch.device("cpu"), FeatureConfig()
-    batches = Batches(dataset, "train", config, augment=AugmentConfig(), device=device, seed=0)
-    rows = []
-
-    def load() -> None:
-        for _ in batches.sampled(32, 8):
-            pass
-
-    loading = best_of(3, load) / 8
-    batch = next(iter(batches.sampled(32, 1)))
-    for precision in ("fp32", "auto"):
-        network = DrumClassifierCNN().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = torch.optim.AdamW(network.parameters())
-
-        def step(
-            network: DrumClassifierCNN = network, optimizer=optimizer, precision: str = precision
-        ) -> None:
-            loss = classification_loss(network, batch.features, batch.labels, device, precision)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-
-        step()
-        seconds = best_of(4, step)
-        share = loading / (loading + seconds)
-        rows.append(
-            [
-                f"training step, {precision}",
-                f"{32 / (loading + seconds):,.0f} clips/s",
-                f"bare step {32 / seconds:,.0f}/s; pipeline {share:.0%}",
-                "convolutions",
-            ]
-        )
-    rows.insert(0, ["augmented batches alone", f"{32 / loading:,.0f} clips/s", "-", "FFT, gathering"])
-    return rows
-
-
 def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as name:
@@ -126,7 +82,6 @@ def main() -> None:
         making = best_of(2, lambda: make_song(3, duration_s=SONG_S))
         song = make_song(3, duration_s=SONG_S)
         write_song(song, folder)
-        dataset = build_dataset(song.events, folder, folder / "dataset", val_fraction=0.0)
         save(folder / "song.wav", song.audio)
         onset_s = best_of(3, lambda: detect_onsets(song.audio))
         from beatsight.models.checkpoint import Model, save_model
@@ -152,7 +107,6 @@ def main() -> None:
             ["making songs", f"{SONG_S / making:.0f} x real time", "target 60 x", "filters"],
             ["onset detection", f"{SONG_S / onset_s:.0f} x real time", "-", "FFT"],
             features_row(song.audio),
-            *training_rows(dataset),
             [
                 f"transcribe {SONG_S:.0f} s, whole process",
                 f"{by_model[0]:.1f} s, peak {by_model[1]:.0f} MB",

@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from beatsight import taxonomy
 from beatsight.charts import Chart, lane_of, write_chart
-from beatsight.dataset.augment import AugmentConfig
+from beatsight.dataset.augment import NOTHING
 from beatsight.dataset.build import build_dataset
 from beatsight.dataset.store import Dataset
 from beatsight.errors import UsageError
@@ -89,7 +89,7 @@ class DemoConfig:
             batch_size=16,
             lr=0.003,
             patience=0,
-            augment=AugmentConfig(mix=0, speed=0, noise=0, equaliser=0, jitter_ms=3),
+            augment=replace(NOTHING, jitter_ms=3.0),
         )
     )
 
