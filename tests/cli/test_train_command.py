@@ -87,7 +87,7 @@ def test_flags_win_over_the_file_and_the_rest_stays(tmp_path: Path, monkeypatch:
         ("--loss hinge", 3, "training setting loss is one of bce, cross_entropy, not 'hinge'"),
         ("--heads pitch", 3, "heads are some of velocity, openness"),
         ("--precision fp16", 2, "precision fp16 needs a GPU; on a CPU use bf16, fp32 or auto"),
-        ("--freeze conv1,conv7", 2, "--freeze conv7: the network has no such part; it has conv1"),
+        ("--freeze stem,block7", 2, "--freeze block7: the network has no such part; it has stem"),
         ("--init-from none.pth", 3, "none.pth: no such model file"),
         ("--background none", 3, "none: is not a folder of recordings"),
     ],

@@ -17,7 +17,7 @@ from beatsight.models.checkpoint import Model, load_model, save_model
 from beatsight.models.networks import Network, make_network
 from beatsight.train.config import TrainConfig
 from beatsight.train.loop import train_classifier
-from beatsight.train.start import freeze, take_weights
+from beatsight.train.start import freeze, network_name, take_weights
 from tiny_dataset import TINY_FEATURES, tiny_songs, write_song
 
 
@@ -63,6 +63,16 @@ def test_a_bare_state_dict_is_matched_by_name_or_by_order(tmp_path: Path) -> Non
         made = network(seed=2)
         assert take_weights(made, tmp_path / name).kept == []
         assert torch.equal(made.state_dict()["conv2.0.weight"], given["conv2.0.weight"])
+
+
+def test_the_network_of_a_file_is_told_by_its_weights(tmp_path: Path) -> None:
+    assert network_name("") == "compact"
+    for name in ("cnn", "compact"):
+        save_model(Model(network(name, heads=("velocity",))), tmp_path / "m.pth")
+        assert network_name(str(tmp_path / "m.pth")) == name
+        bare = {f"layer{i}": v for i, v in enumerate(network(name).state_dict().values())}
+        torch.save(bare, tmp_path / "bare.pth")
+        assert network_name(str(tmp_path / "bare.pth")) == name
 
 
 def test_a_network_that_shares_nothing_is_refused(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({"warmup": 1.0}, r"warmup must lie in 0\.\.1, not 1\.0"),
         ({"label_smoothing": 0.5}, r"label_smoothing must lie in 0\.\.0\.5, not 0\.5"),
         ({"ema": -0.1}, r"ema must lie in 0\.\.1"),
-        ({"network": "large"}, "network is one of cnn, compact, not 'large'"),
+        ({"network": "large"}, "network is one of auto, cnn, compact, not 'large'"),
         ({"loss": "mse"}, "loss is one of bce, cross_entropy"),
         ({"class_weights": "rare"}, "class_weights is one of none, balanced"),
         ({"schedule": "step"}, "schedule is one of cosine, plateau, constant"),

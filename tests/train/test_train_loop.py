@@ -305,7 +305,7 @@ def test_a_plateau_without_validation_says_that_it_never_comes(no_val: Dataset, 
     assert said == ["nothing is held out for validation, so --schedule plateau never lowers the rate"]
 
 
-@pytest.mark.parametrize("settings", [{"loss": "cross_entropy"}, {"network": "compact"}])
+@pytest.mark.parametrize("settings", [{"loss": "cross_entropy", "network": "cnn"}, {"network": "compact"}])
 def test_it_learns_with_other_settings_too(
     dataset: Dataset, tmp_path: Path, settings: dict[str, Any]
 ) -> None:

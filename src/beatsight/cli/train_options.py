@@ -54,7 +54,7 @@ Compile = Annotated[
         "--compile/--no-compile", _COURSE, "Let torch compile the network; pays in long runs.", "no-compile"
     ),
 ]
-NetworkName = Annotated[str | None, _option("--network", _NETWORK, "cnn or compact.", "cnn")]
+NetworkName = Annotated[str | None, _option("--network", _NETWORK, "auto, compact or cnn.", "auto")]
 Dropout = Annotated[float | None, _option("--dropout", _NETWORK, "Of the last layer.", "0.3")]
 Heads = Annotated[
     list[str] | None,
@@ -78,7 +78,7 @@ InitFrom = Annotated[
 ]
 Freeze = Annotated[
     list[str] | None,
-    _option("--freeze", _START, "Parts of the network that stay as they are: conv1,conv2.", "none"),
+    _option("--freeze", _START, "Parts of the network that stay as they are: stem,block1.", "none"),
 ]
 Resume = Annotated[bool, _option("--resume", _START, "Go on where the run in the output folder was stopped.")]
 SamplingWeights = Annotated[

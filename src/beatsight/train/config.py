@@ -16,7 +16,7 @@ from beatsight.files import read_text
 MAX_SEED = 2**63 - 1
 # Setting -> what it may be.
 CHOICES = {
-    "network": ("cnn", "compact"),
+    "network": ("auto", "cnn", "compact"),
     "loss": ("bce", "cross_entropy"),
     "class_weights": ("none", "balanced"),
     "schedule": ("cosine", "plateau", "constant"),
@@ -37,7 +37,7 @@ class TrainConfig:
         warmup: share of all steps over which the learning rate rises.
         weight_decay: AdamW's.
         gradient_clip: largest norm of the gradient; 0 does not clip.
-        network: ``cnn`` (the large one of old) or ``compact``.
+        network: ``compact``, ``cnn`` (the large one of old), or ``auto``: as ``init_from``, else compact.
         dropout: of the last layer.
         heads: what is estimated beside the labels: ``velocity``, ``openness``.
         loss: ``bce``: every class by itself; ``cross_entropy``: the classes share one certainty.
@@ -65,7 +65,7 @@ class TrainConfig:
     warmup: float = 0.05
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
-    network: str = "cnn"
+    network: str = "auto"
     dropout: float = 0.3
     heads: tuple[str, ...] = ()
     loss: str = "bce"

@@ -134,7 +134,7 @@ class _Run:
             share_statistics(network)
         self.weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(self.weights, lr=config.lr, weight_decay=config.weight_decay)
-        self.trained = Trained(network, optimizer, ema, gradient_scaler(setup.device, config.precision))
+        self.trained = Trained(network, optimizer, ema, gradient_scaler(setup.device, setup.precision))
         self.forward = torch.compile(network) if config.compile else network
         self.progress = Progress()
         self.steps_per_epoch = max(1, round(len(setup.batches) / config.batch_size))
@@ -195,7 +195,7 @@ class _Run:
         seeds = np.random.SeedSequence([config.seed, _DROPOUT, step, self.processes.rank])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         image = batch.features.unsqueeze(1).to(memory_format=torch.channels_last)
-        with autocast(setup.device, config.precision):
+        with autocast(setup.device, setup.precision):
             logits = self.forward(image)
         loss = setup.loss(logits, batch, self.processes.mean)
         value = float(self.processes.mean(loss.detach().double()))

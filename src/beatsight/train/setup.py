@@ -18,12 +18,13 @@ from beatsight.dataset.store import Dataset
 from beatsight.errors import InputError, UsageError
 from beatsight.files import sha256_file
 from beatsight.models.checkpoint import Model
+from beatsight.models.compact import CompactClassifier
 from beatsight.models.networks import make_network
 from beatsight.models.precision import autocast
 from beatsight.train.background import read_background
 from beatsight.train.config import TrainConfig
 from beatsight.train.losses import Loss, balanced_weights
-from beatsight.train.start import freeze, take_weights
+from beatsight.train.start import freeze, network_name, take_weights
 from beatsight.train.state import Identity, Progress
 
 
@@ -57,6 +58,12 @@ class Setup:
     background: str = ""
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def precision(self) -> str:
+        """The precision to compute in: on a CPU, 16 bits slow the compact network's small layers down."""
+        small = self.device.type == "cpu" and isinstance(self.model.network, CompactClassifier)
+        return "fp32" if small and self.config.precision == "auto" else self.config.precision
+
 
 def set_up(dataset: Dataset, config: TrainConfig, features: FeatureConfig, device: torch.device) -> Setup:
     """Everything of a run that follows from its settings.
@@ -72,7 +79,8 @@ def set_up(dataset: Dataset, config: TrainConfig, features: FeatureConfig, devic
         raise UsageError("--background lays recordings under augmented clips, but augmentation is off")
     autocast(device, config.precision)  # refuses what the device cannot do before anything is read
     torch.manual_seed(config.seed)
-    network = make_network(config.network, len(dataset.labels), config.dropout, config.heads, features)
+    name = network_name(config.init_from) if config.network == "auto" else config.network
+    network = make_network(name, len(dataset.labels), config.dropout, config.heads, features)
     notes: list[str] = []
     if config.init_from:
         notes.append(f"{config.init_from}: {take_weights(network, config.init_from).sentence}")

@@ -11,6 +11,8 @@ from torch import nn
 
 from beatsight.errors import InputError, UsageError
 from beatsight.models.checkpoint import read_weights
+from beatsight.models.classifier import DrumClassifierCNN
+from beatsight.models.compact import CompactClassifier
 
 _NAMED = 4
 
@@ -36,6 +38,26 @@ class Taken:
                 shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
                 parts.append(f"{len(names)} {text} ({shown})")
         return "; ".join(parts)
+
+
+def network_name(path: str) -> str:
+    """The network that a model file's weights belong to, ``cnn`` or ``compact``; compact without a file.
+
+    A bare state dict has names of its own: it is of the network that has its shapes, in their order.
+
+    Raises:
+        InputError: no usable model file.
+    """
+    if not path:
+        return "compact"
+    given = read_weights(path)
+    for name, kind in (("cnn", DrumClassifierCNN), ("compact", CompactClassifier)):
+        own = kind().state_dict()
+        if given.keys() & own.keys() > {"fc.weight", "fc.bias"}:
+            return name
+        if [value.shape for value in given.values()] == [value.shape for value in own.values()]:
+            return name
+    return "compact"
 
 
 def take_weights(network: nn.Module, path: str | os.PathLike[str]) -> Taken:

@@ -53,7 +53,7 @@ def validate(setup: Setup) -> Validation:
         # The same mixtures every epoch, so that epochs can be compared.
         for batch in validation.in_order(_VALIDATION_BATCH):
             image = batch.features.unsqueeze(1).to(memory_format=torch.channels_last)
-            with autocast(setup.device, config.precision):
+            with autocast(setup.device, setup.precision):
                 outputs.append(model.network(image).float())
             targets.append(replace(batch, features=batch.features.new_empty(0)))
         logits, known = torch.cat(outputs), _joined(targets)
