@@ -89,7 +89,8 @@ def load_classifier(path: str | os.PathLike[str], device: str = "auto") -> Class
         raise InputError(
             f"{path}: the model wants {model.features.sample_rate} Hz audio, not {SAMPLE_RATE} Hz"
         )
-    return Classifier(model, f"{type(model.network).__name__} {Path(path).name} sha256:{sha256_file(path)[:12]}")
+    kind = type(model.network).__name__
+    return Classifier(model, f"{kind} {Path(path).name} sha256:{sha256_file(path)[:12]}")
 
 
 def choose_recogniser(
