@@ -64,6 +64,13 @@ def test_bins_equal_scikit_learns(forecasts: list[tuple[bool, float]], bins: int
     assert (np.diff(table.edges) >= 0).all() and len(table.edges) == bins + 1
 
 
+def test_an_edge_upon_tied_scores_rounds_as_scikit_learns() -> None:
+    scores = [0.0] * 17 + [1 / 15] + [2 / 15] * 9
+    table = reliability([False] * len(scores), scores, 15, equal_mass=True)
+    _, said = calibration_curve([0] * len(scores), scores, n_bins=15, strategy="quantile", pos_label=1)
+    np.testing.assert_array_equal(table.mean_score[table.count > 0], said)
+
+
 @given(FORECASTS)
 def test_brier_score_equals_scikit_learns(forecasts: list[tuple[bool, float]]) -> None:
     truth, scores = [true for true, _ in forecasts], [score for _, score in forecasts]

@@ -65,7 +65,8 @@ def bin_edges(scores: npt.ArrayLike, bins: int = DEFAULT_BINS, equal_mass: bool 
         raise InputError(f"{bins} bins are too few, at least one is needed")
     parts = np.linspace(0.0, 1.0, bins + 1)
     values = np.asarray(scores, dtype=np.float64).ravel()
-    return np.quantile(values, parts) if equal_mass and values.size else parts
+    # In hundredths, as scikit-learn asks for them: an edge upon tied scores must round to the same side.
+    return np.percentile(values, 100.0 * parts) if equal_mass and values.size else parts
 
 
 def bin_of(scores: npt.ArrayLike, edges: FloatArray) -> IntArray:
