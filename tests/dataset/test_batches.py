@@ -201,3 +201,20 @@ def test_an_empty_split_has_no_batches(one_shots: Dataset) -> None:
 def test_augmentation_settings_that_make_no_sense(settings: dict[str, float], why: str) -> None:
     with pytest.raises(InputError, match=why):
         AugmentConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_cymbals_and_hats_are_hardly_pitched(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kick and snare by up to two semitones, a clip with a hat by 2 % at most."""
+    factors: list[torch.Tensor] = []
+
+    def watch(power: torch.Tensor, factor: torch.Tensor, _: FeatureConfig) -> torch.Tensor:
+        factors.append(factor)
+        return power
+
+    monkeypatch.setattr("beatsight.dataset.batches.shift_pitch", watch)
+    supply = batches(dataset, replace(NOTHING, pitch=1.0, pitch_semitones=2.0))
+    labels = torch.cat([batch.labels for batch in supply.sampled(16, 0, 20)])
+    drawn, hat = torch.cat(factors), labels[:, dataset.labels.index("hihat_closed")] > 0
+    assert len(drawn) == len(labels) and 30 < int(hat.sum()) < len(hat)
+    assert float((drawn[hat].log()).abs().max()) <= np.log(1.02) + 1e-6
+    assert 0.9 * np.log(2) / 6 < float(drawn[~hat].log().abs().max()) <= np.log(2) / 6 + 1e-6
