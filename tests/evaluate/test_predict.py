@@ -85,6 +85,30 @@ def test_a_boundary_pack_is_heard_with_silence_outside_its_windows(
     assert changed >= 3
 
 
+def test_the_heads_speak_of_what_is_reported(folder: Path, tmp_path: Path) -> None:
+    """Velocity of the loudest label over its threshold, openness where one of them is a hat."""
+    torch.manual_seed(4)
+    config = ClassifierConfig(channels=(4, 4, 4, 4), heads=("velocity", "openness"))
+    model = Model(DrumClassifierCNN(config).eval(), features=TINY_FEATURES, thresholds=np.full(12, 0.5))
+    told = []
+    for thresholds in (np.full(12, 0.0), np.full(12, 1.1), np.where(np.arange(12) == 0, 0.0, 1.1)):
+        model.thresholds = thresholds
+        predict_rows(folder / "events.jsonl", model, tmp_path / "p.jsonl")
+        told.append(list(read_records(tmp_path / "p.jsonl", Prediction)))
+    row = json.loads((folder / "events.jsonl").read_text().splitlines()[0])
+    clip = cut_clips(
+        load(folder / row["audio_path"]), np.array([round(row["onset_time"] * RATE)]), TINY_FEATURES
+    )
+    heard = model.hear(torch.from_numpy(clip))
+    assert heard.velocity is not None and heard.openness is not None
+    everything, nothing, kick = (found[0] for found in told)
+    assert everything.velocity_pred == pytest.approx(float(heard.velocity.max()), abs=2e-6)
+    assert everything.openness_pred == pytest.approx(float(heard.openness[0]), abs=2e-6)
+    assert (nothing.velocity_pred, nothing.openness_pred) == (None, None)
+    assert kick.velocity_pred == pytest.approx(float(heard.velocity[0, 0]), abs=2e-6)
+    assert kick.predicted_labels == ["kick"] and kick.openness_pred is None
+
+
 def test_faults_are_one_sentence(model: Model, folder: Path, tmp_path: Path) -> None:
     def refused(text: str) -> str:
         (tmp_path / "rows.jsonl").write_text(text)

@@ -24,6 +24,7 @@ from beatsight.events.files import PARQUET
 from beatsight.events.records import Seconds
 from beatsight.files import inside
 from beatsight.models.checkpoint import Model
+from beatsight.taxonomy import is_hihat
 
 _BATCH = 64
 _MS_PER_S = 1000.0
@@ -88,30 +89,50 @@ def predict_rows(
     by_file: dict[str, list[int]] = defaultdict(list)
     for index, moment in enumerate(moments):
         by_file[moment.audio_path].append(index)
-    scores = np.zeros((len(moments), len(model.labels)), np.float32)
+    heard = _Answers(len(moments), len(model.labels))
     for done, (name, indices) in enumerate(by_file.items(), start=1):
         audio = load(inside(root, name), model.features.sample_rate)
-        scores[indices] = _scores(model, audio, [moments[index] for index in indices], rows)
+        _hear(model, audio, [moments[index] for index in indices], rows, heard, np.array(indices))
         if progress:
             progress(done, len(by_file))
-    return write_records(output, (_prediction(model, *pair) for pair in zip(moments, scores, strict=True)))
+    return write_records(output, (_prediction(model, moment, heard, at) for at, moment in enumerate(moments)))
 
 
-def _prediction(model: Model, moment: Moment, scores: np.ndarray) -> Prediction:
-    named = list(zip(model.labels, scores.tolist(), model.thresholds.tolist(), strict=True))
+class _Answers:
+    """What a model said of every row; NaN where it has no such head."""
+
+    def __init__(self, rows: int, classes: int) -> None:
+        self.scores = np.zeros((rows, classes), np.float32)
+        self.velocity = np.full((rows, classes), np.nan, np.float32)
+        self.openness = np.full(rows, np.nan, np.float32)
+
+
+def _prediction(model: Model, moment: Moment, heard: _Answers, at: int) -> Prediction:
+    scores = heard.scores[at]
+    found = scores >= model.thresholds
+    names = [label for label, there in zip(model.labels, found, strict=True) if there]
+    loudest = float(heard.velocity[at][found].max(initial=-1.0)) if found.any() else -1.0
+    hat = any(map(is_hihat, names)) and np.isfinite(heard.openness[at])
     return Prediction(
         sample_id=moment.sample_id,
         session_id=moment.session_id,
         audio_path=moment.audio_path,
         onset_time=moment.onset_time,
-        scores={label: round(score, _SCORE_DIGITS) for label, score, _ in named},
-        predicted_labels=[label for label, score, threshold in named if score >= threshold],
+        scores={
+            label: round(score, _SCORE_DIGITS)
+            for label, score in zip(model.labels, scores.tolist(), strict=True)
+        },
+        predicted_labels=names,
+        velocity_pred=round(loudest, _SCORE_DIGITS) if loudest >= 0 else None,
+        openness_pred=round(float(heard.openness[at]), _SCORE_DIGITS) if hat else None,
     )
 
 
-def _scores(
-    model: Model, audio: np.ndarray, moments: Sequence[Moment], where: str | os.PathLike[str]
-) -> np.ndarray:
+def _hear(
+    model: Model, audio: np.ndarray, moments: Sequence[Moment], where: str | os.PathLike[str],
+    heard: _Answers, places: np.ndarray,
+) -> None:  # fmt: skip
+    """Answers of the moments of one recording, put to their places."""
     rate = model.features.sample_rate
     onsets = np.round(np.array([moment.onset_time for moment in moments]) * rate).astype(np.int64)
     if (late := onsets >= len(audio)).any():
@@ -120,13 +141,16 @@ def _scores(
             f"{where}: sample {moment.sample_id!r}: onset_time {moment.onset_time:.3f} s lies after the end "
             f"of {moment.audio_path} ({len(audio) / rate:.3f} s)"
         )
-    found = []
     for start in range(0, len(moments), _BATCH):
         part = slice(start, start + _BATCH)
         clips = cut_clips(audio, onsets[part], model.features)
         _silence_outside(clips, onsets[part], moments[part], model.features)
-        found.append(model.scores(torch.from_numpy(clips)).cpu().numpy())
-    return np.concatenate(found)
+        answer = model.hear(torch.from_numpy(clips))
+        heard.scores[places[part]] = answer.scores.cpu().numpy()
+        if answer.velocity is not None:
+            heard.velocity[places[part]] = answer.velocity.cpu().numpy()
+        if answer.openness is not None:
+            heard.openness[places[part]] = answer.openness.cpu().numpy()
 
 
 def _silence_outside(
