@@ -19,16 +19,16 @@ import torch
 from beatsight.audio.features import FeatureConfig, cut_clips
 from beatsight.audio.io import load
 from beatsight.errors import InputError
+from beatsight.evaluate.answers import answer
 from beatsight.events import Name, Prediction, decode_as, numbered_lines, read_events, write_records
 from beatsight.events.files import PARQUET
 from beatsight.events.records import Seconds
 from beatsight.files import inside
 from beatsight.models.checkpoint import Model
-from beatsight.taxonomy import is_hihat
+from beatsight.models.heads import OPENNESS, VELOCITY
 
 _BATCH = 64
 _MS_PER_S = 1000.0
-_SCORE_DIGITS = 6
 
 
 class Moment(msgspec.Struct, kw_only=True, gc=False):
@@ -89,7 +89,7 @@ def predict_rows(
     by_file: dict[str, list[int]] = defaultdict(list)
     for index, moment in enumerate(moments):
         by_file[moment.audio_path].append(index)
-    heard = _Answers(len(moments), len(model.labels))
+    heard = _Answers(len(moments), len(model.labels), model.network.config.heads)
     for done, (name, indices) in enumerate(by_file.items(), start=1):
         audio = load(inside(root, name), model.features.sample_rate)
         _hear(model, audio, [moments[index] for index in indices], rows, heard, np.array(indices))
@@ -99,33 +99,27 @@ def predict_rows(
 
 
 class _Answers:
-    """What a model said of every row; NaN where it has no such head."""
+    """What a model said of every row; None where it has no such head."""
 
-    def __init__(self, rows: int, classes: int) -> None:
+    def __init__(self, rows: int, classes: int, heads: Sequence[str]) -> None:
         self.scores = np.zeros((rows, classes), np.float32)
-        self.velocity = np.full((rows, classes), np.nan, np.float32)
-        self.openness = np.full(rows, np.nan, np.float32)
+        self.velocity = np.zeros((rows, classes), np.float32) if VELOCITY in heads else None
+        self.openness = np.zeros(rows, np.float32) if OPENNESS in heads else None
 
 
 def _prediction(model: Model, moment: Moment, heard: _Answers, at: int) -> Prediction:
-    scores = heard.scores[at]
-    found = scores >= model.thresholds
-    names = [label for label, there in zip(model.labels, found, strict=True) if there]
-    loudest = float(heard.velocity[at][found].max(initial=-1.0)) if found.any() else -1.0
-    hat = any(map(is_hihat, names)) and np.isfinite(heard.openness[at])
-    return Prediction(
+    where = Prediction(
         sample_id=moment.sample_id,
         session_id=moment.session_id,
         audio_path=moment.audio_path,
         onset_time=moment.onset_time,
-        scores={
-            label: round(score, _SCORE_DIGITS)
-            for label, score in zip(model.labels, scores.tolist(), strict=True)
-        },
-        predicted_labels=names,
-        velocity_pred=round(loudest, _SCORE_DIGITS) if loudest >= 0 else None,
-        openness_pred=round(float(heard.openness[at]), _SCORE_DIGITS) if hat else None,
+        scores={},
     )
+    velocity, openness = heard.velocity, heard.openness
+    return answer(
+        where, model.labels, heard.scores[at], heard.scores[at] >= model.thresholds,
+        None if velocity is None else velocity[at], None if openness is None else float(openness[at]),
+    )  # fmt: skip
 
 
 def _hear(
@@ -145,12 +139,12 @@ def _hear(
         part = slice(start, start + _BATCH)
         clips = cut_clips(audio, onsets[part], model.features)
         _silence_outside(clips, onsets[part], moments[part], model.features)
-        answer = model.hear(torch.from_numpy(clips))
-        heard.scores[places[part]] = answer.scores.cpu().numpy()
-        if answer.velocity is not None:
-            heard.velocity[places[part]] = answer.velocity.cpu().numpy()
-        if answer.openness is not None:
-            heard.openness[places[part]] = answer.openness.cpu().numpy()
+        said = model.hear(torch.from_numpy(clips))
+        heard.scores[places[part]] = said.scores.cpu().numpy()
+        if heard.velocity is not None and said.velocity is not None:
+            heard.velocity[places[part]] = said.velocity.cpu().numpy()
+        if heard.openness is not None and said.openness is not None:
+            heard.openness[places[part]] = said.openness.cpu().numpy()
 
 
 def _silence_outside(

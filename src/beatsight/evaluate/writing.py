@@ -12,6 +12,7 @@ import numpy as np
 
 from beatsight.dataset.store import Dataset
 from beatsight.errors import require
+from beatsight.evaluate.answers import answer
 from beatsight.evaluate.label_issues import searchable
 from beatsight.evaluate.listening import sights_of
 from beatsight.evaluate.mistakes import MOST, sample_id
@@ -21,9 +22,6 @@ from beatsight.files import atomic_path, write_bytes
 from beatsight.report.evaluation import evaluation_page
 from beatsight.report.evaluation_data import EvaluationReport, LabelIssue, LabelIssues
 from beatsight.report.page import write_page
-from beatsight.taxonomy import is_hihat
-
-_SCORE_DIGITS = 6
 
 
 def write_evaluation(
@@ -83,38 +81,19 @@ def _write_lines(path: Path, rows: Iterable[Any]) -> None:
 
 def _predictions(evaluation: Evaluation) -> Iterable[Prediction]:
     origin, predicted = evaluation.origin, evaluation.predicted
-    loudest = _loudest(evaluation)
+    velocity, openness = evaluation.velocity, evaluation.openness
     for at, row in enumerate(evaluation.rows.tolist()):
-        scores = evaluation.scores[at].tolist()
-        found = evaluation.names(predicted[at])
-        yield Prediction(
+        where = Prediction(
             sample_id=sample_id(row),
             session_id=origin.session[at],
             audio_path=origin.audio_file[at],
             onset_time=float(origin.onset_s[at]),
-            scores={
-                label: round(score, _SCORE_DIGITS)
-                for label, score in zip(evaluation.labels, scores, strict=True)
-            },
-            predicted_labels=found,
-            velocity_pred=loudest[at],
-            openness_pred=_opened(evaluation, at, found),
+            scores={},
         )
-
-
-def _loudest(evaluation: Evaluation) -> list[float | None]:
-    """The velocity of each moment's loudest predicted hit, as the gates compare it; None without one."""
-    if evaluation.velocity is None:
-        return [None] * len(evaluation.rows)
-    of_hits = np.where(evaluation.predicted, evaluation.velocity, -1.0).max(axis=1)
-    return [round(value, _SCORE_DIGITS) if value >= 0 else None for value in of_hits.tolist()]
-
-
-def _opened(evaluation: Evaluation, at: int, found: Sequence[str]) -> float | None:
-    """What the openness head says where a hi-hat is predicted: elsewhere it means nothing."""
-    if evaluation.openness is None or not any(map(is_hihat, found)):
-        return None
-    return round(float(evaluation.openness[at]), _SCORE_DIGITS)
+        yield answer(
+            where, evaluation.labels, evaluation.scores[at], predicted[at],
+            None if velocity is None else velocity[at], None if openness is None else float(openness[at]),
+        )  # fmt: skip
 
 
 def _truths(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
