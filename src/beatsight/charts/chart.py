@@ -9,6 +9,8 @@ None in memory, because a MIDI file names no audio and a CSV no tempo; writing a
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -20,6 +22,11 @@ from beatsight.taxonomy import CANONICAL, resolve
 
 VERSION = "1.0.0"
 DEFAULT_VELOCITY = 0.8
+
+# Where a score or a game can only say "ghost" or "accent": below the upper edge of the event format's "light"
+# strokes, and clearly above the default velocity, so that a hit of unknown loudness is neither.
+GHOST_BELOW = 0.35
+ACCENT_FROM = 0.9
 
 # 11 days: a larger number is no song's time but a fault (microseconds, or noise in a damaged file).
 MAX_MS = 999_999_999
@@ -220,3 +227,20 @@ def kit_of(hits: Iterable[HitObject]) -> DrumKit:
     """
     used = {resolve(hit.component) for hit in hits}
     return DrumKit(components=[label for label in CANONICAL if label in used])
+
+
+def check_numbers(chart: Chart, path: str | os.PathLike[str]) -> None:
+    """Refuse a chart that was changed into one that no file should hold; ``path`` names the file to be
+    written.
+
+    Records check what they are made from, but a program may set a field later, to NaN for instance.
+
+    Raises:
+        InputError: a velocity outside 0..1, or a tempo that is not a positive finite number.
+    """
+    for hit in chart.hit_objects:
+        if not 0.0 <= hit.velocity <= 1.0:
+            raise InputError(f"{path}: the hit at {hit.time} ms has velocity {hit.velocity!r}, outside 0..1")
+    for point in chart.timing.resolved() if chart.timing else []:
+        if not (math.isfinite(point.bpm) and point.bpm > 0):
+            raise InputError(f"{path}: timing: the tempo at {point.time} ms is {point.bpm!r} bpm")

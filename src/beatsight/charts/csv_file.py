@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from beatsight.charts.build import bare_chart, hit_at
-from beatsight.charts.chart import DEFAULT_VELOCITY, Chart, HitObject
+from beatsight.charts.chart import DEFAULT_VELOCITY, Chart, HitObject, check_numbers
 from beatsight.errors import InputError
 from beatsight.files import read_text, write_text
 from beatsight.taxonomy import resolve
@@ -124,8 +124,9 @@ def write_csv(chart: Chart, path: str | os.PathLike[str]) -> None:
     """Write the hits of a chart as a table: comma-separated, with a header, sorted by time.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: a velocity is not in 0..1, or the file cannot be written.
     """
+    check_numbers(chart, path)
     hits = sorted(chart.hit_objects, key=lambda hit: hit.order)
     columns = [
         name for name in _ORDER if name != "duration_ms" or any(hit.duration is not None for hit in hits)

@@ -20,16 +20,17 @@ from pathlib import Path
 import mido
 
 from beatsight.charts.build import bare_chart
-from beatsight.charts.chart import Chart, HitObject, Timing, TimingPoint
+from beatsight.charts.chart import Chart, HitObject, Timing, check_numbers
 from beatsight.charts.midi_content import DRUM_CHANNEL, OFFSET_TEXT, Content, read_content
 from beatsight.charts.tempo_map import (
     Stretch,
     TempoMap,
     bpm_of,
+    place,
     resolution,
     signature_parts,
     tempo_stretches,
-    us_of,
+    timing_of,
 )
 from beatsight.errors import InputError
 from beatsight.files import write_bytes
@@ -41,28 +42,9 @@ _NOTE_MS = 50.0
 
 
 def _read_timing(content: Content, clock: TempoMap) -> Timing:
-    changes: dict[int, tuple[int | None, str | None]] = {}
-    for tick, tempo in content.tempi:
-        changes[tick] = tempo, None
-    for tick, signature in content.signatures:
-        changes[tick] = changes.get(tick, (None, None))[0], signature
-    tempo, signature = us_of(120), "4/4"
-    points: dict[int, TimingPoint] = {}
-    for tick in sorted(changes):
-        tempo, signature = changes[tick][0] or tempo, changes[tick][1] or signature
-        time = round(clock.ms(tick))
-        points[time] = TimingPoint(time=time, bpm=bpm_of(tempo), time_signature=signature)
-    if content.lead_in and content.offset_ms in points:
-        # The beats before the first bar were stretched by the writer, and are no tempo of the music.
-        points = {time: point for time, point in points.items() if time >= content.offset_ms}
-    first = next(iter(points.values()), TimingPoint(time=0, bpm=120.0, time_signature="4/4"))
-    if first.time > 0 and not content.lead_in:
-        first = TimingPoint(time=0, bpm=120.0, time_signature="4/4")
-    return Timing(
-        bpm=first.bpm,
-        offset=content.offset_ms,
-        time_signature=first.time_signature or "4/4",
-        timing_points=list(points.values()),
+    tempi = [(tick, bpm_of(tempo)) for tick, tempo in content.tempi]
+    return timing_of(
+        tempi, content.signatures, clock, offset_ms=content.offset_ms, lead_in=content.lead_in, start_ms=0.0
     )
 
 
@@ -108,17 +90,15 @@ def _conductor(
 ) -> list[tuple[int, mido.MetaMessage]]:
     """Tempo and time signature events; the tempi are added to the clock on the way."""
     events: list[tuple[int, mido.MetaMessage]] = []
-    last_tempo, last_signature = 0, ""
-    for time_ms, tempo, signature in stretches:
-        tick = clock.tick(time_ms)
-        clock.add(tick, tempo)
+    last_tempo, last_signature = 0.0, ""
+    for tick, tempo, signature in place(stretches, clock, round):
         if signature != last_signature:
             numerator, denominator = signature_parts(signature, path)
             events.append(
                 (tick, mido.MetaMessage("time_signature", numerator=numerator, denominator=denominator))
             )
         if tempo != last_tempo:
-            events.append((tick, mido.MetaMessage("set_tempo", tempo=tempo)))
+            events.append((tick, mido.MetaMessage("set_tempo", tempo=round(tempo))))
         last_tempo, last_signature = tempo, signature
     return events
 
@@ -153,6 +133,7 @@ def write_midi(chart: Chart, path: str | os.PathLike[str]) -> None:
     Raises:
         InputError: a tempo, time signature or time that MIDI cannot hold, or an unwritable path.
     """
+    check_numbers(chart, path)
     stretches, has_lead_in = tempo_stretches(chart.timing, path) if chart.timing else ([], False)
     clock = TempoMap(resolution(stretches))
     head = [(0, mido.MetaMessage("track_name", name=chart.metadata.title))]

@@ -26,7 +26,7 @@ DRUM_CHANNEL = 9  # "channel 10", counted from 0
 HIHAT_CONTROLLER = 4
 # Kept in a text event: the offset, and whether the time before it was filled with beats ("lead_in").
 OFFSET_TEXT = "beatsight {}_ms={}"
-_OFFSET = re.compile(r"^beatsight (offset|lead_in)_ms=(-?\d{1,9})$")
+OFFSET_EVENT = re.compile(r"\bbeatsight (offset|lead_in)_ms=(-?\d{1,9})\b")
 
 
 class RawNote(NamedTuple):
@@ -110,7 +110,7 @@ def _collect(song: mido.MidiFile, all_channels: bool) -> Content:
                 content.signatures.append((tick, f"{message.numerator}/{message.denominator}"))
             elif message.type == "track_name" and message.name.strip("\0 "):
                 content.names.append(_decoded(message.name).strip("\0 "))
-            elif message.type == "text" and (match := _OFFSET.match(message.text)):
+            elif message.type == "text" and (match := OFFSET_EVENT.fullmatch(message.text)):
                 content.offset_ms = int(match.group(2))
                 content.lead_in = match.group(1) == "lead_in"
         content.last_tick = max(content.last_tick, tick)

@@ -25,11 +25,13 @@ def transcribe(
         typer.Option(
             "--output",
             "-o",
-            help="Chart to write; .bsm, .mid or .csv. May be repeated; a folder for many songs.",
+            help="Chart to write; .bsm, .mid, .csv, .jams, .chart or .musicxml. May be repeated; a folder "
+            "for many songs.",
         ),
     ] = None,
     formats: Annotated[
-        list[str] | None, typer.Option("--format", help="With a folder: bsm, mid or csv.  [bsm]")
+        list[str] | None,
+        typer.Option("--format", help="With a folder: bsm, mid, csv, jams, chart or musicxml.  [bsm]"),
     ] = None,
     ml_model: Annotated[Path | None, typer.Option("--ml-model", help="Model file to use.")] = None,
     no_ml: Annotated[bool, typer.Option("--no-ml", help="Use the rule of thumb instead of a model.")] = False,
@@ -52,9 +54,8 @@ def transcribe(
         for number, song in enumerate(songs, start=1):
             try:
                 chart = transcribe_song(song, recogniser=recogniser)
-                for path in targets[song]:
-                    write_chart(chart, path)
-                answers.append(_summary(song, chart, targets[song], recogniser.name))
+                changed = {str(path): write_chart(chart, path) for path in targets[song]}
+                answers.append(_summary(song, chart, changed, recogniser.name))
             except InputError as error:
                 faults.append(str(error))
             progress(number, len(songs))
@@ -89,12 +90,16 @@ def _targets(songs: list[Path], outputs: list[Path], formats: list[str]) -> dict
     return {song: [(folder or song.parent) / f"{song.stem}{suffix}" for suffix in wanted] for song in songs}
 
 
-def _summary(song: Path, chart: Chart, paths: list[Path], recogniser: str) -> dict[str, object]:
+def _summary(
+    song: Path, chart: Chart, changed: dict[str, dict[str, int]], recogniser: str
+) -> dict[str, object]:
+    """The answer for a song; ``changed`` is what each of its charts says otherwise than what was found."""
     labels = Counter(hit.component for hit in chart.hit_objects)
     timing = chart.timing
     return {
         "song": str(song),
-        "charts": [str(path) for path in paths],
+        "charts": list(changed),
+        "changed": {path: kinds for path, kinds in changed.items() if kinds},
         "hits": len(chart.hit_objects),
         "labels": dict(labels.most_common()),
         "bpm": timing.bpm if timing else None,
@@ -110,8 +115,13 @@ def _prose(answer: dict[str, object]) -> str:
     kinds = ", ".join(f"{label} {number}" for label, number in labels.items())
     hits = answer["hits"]
     assert isinstance(hits, int)
+    changed = answer["changed"]
+    assert isinstance(changed, dict)
+    notes = "".join(
+        f"\n  {path}: {count} {kind}" for path, found in changed.items() for kind, count in found.items()
+    )
     return (
         f"{answer['song']}: {counted(hits, 'hit')}{f' ({kinds})' if kinds else ''}, {answer['bpm']} bpm, "
         f"{answer['meter']}, difficulty {answer['difficulty']}, by {answer['recogniser']}; "
-        f"wrote {', '.join(answer['charts'])}"  # type: ignore[arg-type]
+        f"wrote {', '.join(answer['charts'])}{notes}"  # type: ignore[arg-type]
     )

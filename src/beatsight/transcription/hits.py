@@ -43,17 +43,19 @@ class Hit:
 
     Attributes:
         time_s: seconds from the start of the file.
-        label: a class of the classifier vocabulary.
+        label: a label of the taxonomy.
         confidence: the score that found it, 0..1.
-        level_db: energy of its band at the attack, in dB of full scale.
-        velocity: 0..1 relative to the song, set by :func:`with_velocities`.
+        level_db: energy of its band at the attack, in dB of full scale; for :func:`with_velocities`.
+        velocity: 0..1; relative to the song where :func:`with_velocities` has set it.
+        openness: 0..1 of a hat under a stick, where it is known.
     """
 
     time_s: float
     label: str
     confidence: float
-    level_db: float
+    level_db: float = 0.0
     velocity: float = 0.8
+    openness: float | None = None
 
 
 def attack_levels(onsets: Onsets, label: str) -> np.ndarray:

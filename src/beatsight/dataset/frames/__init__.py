@@ -1,0 +1,1 @@
+"""Rendered songs as frames: what the transcriber is trained on."""

@@ -1,0 +1,175 @@
+"""The transcriber's model file: weights ready for inference, and all that makes hits of activations.
+
+A ``.safetensors`` file; its metadata has one key, ``beatsight``, with a JSON object (:class:`SongSettings`).
+Normalisation layers are folded into the convolutions, weights are stored as float16 and used as float32.
+Reading needs no torch and unpickles nothing.
+
+Tensors, with C channels in, D out: ``stem.I.weight`` (D, C, 3, 3), ``context.I.conv`` (D, C, kernel),
+``context.I.mix`` (D, C), ``enter`` and ``leave`` (D, C); each with a ``….bias`` (D,).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import safetensors
+from safetensors.numpy import save
+
+from beatsight.audio.frames import FrameConfig
+from beatsight.errors import InputError
+from beatsight.files import write_bytes
+from beatsight.models.song_config import SongNetworkConfig
+
+FORMAT = "beatsight-transcriber"
+FORMAT_VERSION = 1
+_KEY = "beatsight"
+# The largest file that is read: a hundred times the shipped one.
+_MOST_BYTES = 1 << 28
+
+
+class SongSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model file says beside its weights.
+
+    Attributes:
+        format, format_version: of the file.
+        program_version: of the beatsight that wrote it.
+        network: :class:`SongNetworkConfig` as a dictionary.
+        frames: :class:`FrameConfig` as a dictionary.
+        level_mean_db, level_spread_db: the network sees (level - mean) / spread.
+        groups, articulations: onset outputs, in order.
+        thresholds: group -> activation from which on a peak is a hit.
+        second_thresholds: articulation -> activation from which on it is a hit of its own beside the strongest
+            one of its group.
+        offsets_ms: group -> taken off the found times.
+        velocity_curves: group -> points (raw, calibrated) of the calibration of velocities, rising.
+        openness_curve: likewise for openness.
+        training: free facts for the model card.
+    """
+
+    format: str = FORMAT
+    format_version: int = FORMAT_VERSION
+    program_version: str = ""
+    network: dict[str, Any] = {}
+    frames: dict[str, Any] = {}
+    level_mean_db: float = -20.0
+    level_spread_db: float = 20.0
+    groups: tuple[str, ...] = ()
+    articulations: tuple[str, ...] = ()
+    thresholds: dict[str, float] = {}
+    second_thresholds: dict[str, float] = {}
+    offsets_ms: dict[str, float] = {}
+    velocity_curves: dict[str, list[tuple[float, float]]] = {}
+    openness_curve: list[tuple[float, float]] = []
+    training: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class SongModel:
+    """A transcriber: settings, and float32 weights by name."""
+
+    settings: SongSettings
+    network: SongNetworkConfig
+    frames: FrameConfig
+    weights: dict[str, np.ndarray]
+
+
+def expected_shapes(config: SongNetworkConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a network."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    channels, bands = 1, config.bands
+    for index, outside in enumerate(config.stem):
+        shapes[f"stem.{index}"] = (outside, channels, 3, 3)
+        channels, bands = outside, (bands - 1) // 2 + 1
+    shapes["enter"] = (config.width, channels * bands)
+    for index in range(len(config.dilations)):
+        shapes[f"context.{index}.conv"] = (config.width, config.width, config.kernel)
+        shapes[f"context.{index}.mix"] = (config.width, config.width)
+    shapes["leave"] = (config.outputs, config.width)
+    return {
+        **{f"{name}.weight": shape for name, shape in shapes.items()},
+        **{f"{name}.bias": shape[:1] for name, shape in shapes.items()},
+    }
+
+
+def write_song_model(model: SongModel, path: str | os.PathLike[str]) -> None:
+    """Write a model file, aside and renamed; equal models give equal bytes.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    stored = {name: np.ascontiguousarray(value, np.float16) for name, value in sorted(model.weights.items())}
+    write_bytes(path, save(stored, metadata={_KEY: msgspec.json.encode(model.settings).decode()}))
+
+
+def read_song_model(path: str | os.PathLike[str]) -> SongModel:
+    """Read a model file.
+
+    Raises:
+        InputError: it is missing, damaged, not a transcriber, or its parts do not fit together.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file")
+    if path.stat().st_size > _MOST_BYTES:
+        raise InputError(f"{path}: is too large for a transcriber ({path.stat().st_size} bytes)")
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path}: is damaged or not a safetensors file") from error
+    settings = _settings(path, metadata.get(_KEY))
+    try:
+        network = SongNetworkConfig(**{**settings.network, "stem": tuple(settings.network["stem"]),
+                                       "dilations": tuple(settings.network["dilations"])})  # fmt: skip
+        frames = FrameConfig(**settings.frames)
+    except (TypeError, KeyError, InputError) as error:
+        raise InputError(f"{path}: its settings are not those of a transcriber: {error}") from None
+    _check(path, settings, network, frames, weights)
+    return SongModel(settings, network, frames, weights)
+
+
+def _settings(path: Path, text: str | None) -> SongSettings:
+    if text is None:
+        raise InputError(f"{path}: holds tensors, but no description of a transcriber")
+    try:
+        settings = msgspec.convert(json.loads(text), SongSettings)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: its description of the transcriber is damaged: {error}") from None
+    if settings.format != FORMAT:
+        raise InputError(f"{path}: is a {settings.format!r}, not a transcriber")
+    if settings.format_version > FORMAT_VERSION:
+        raise InputError(f"{path}: was written by a newer beatsight ({settings.program_version})")
+    return settings
+
+
+def _check(
+    path: Path,
+    settings: SongSettings,
+    network: SongNetworkConfig,
+    frames: FrameConfig,
+    weights: dict[str, np.ndarray],
+) -> None:
+    expected = expected_shapes(network)
+    if set(expected) != set(weights):
+        odd = sorted(set(expected) ^ set(weights))[0]
+        raise InputError(f"{path}: tensor {odd!r} is missing or does not belong to the network")
+    for name, shape in expected.items():
+        if weights[name].shape != shape:
+            raise InputError(f"{path}: tensor {name!r} has shape {weights[name].shape}, not {shape}")
+        if not np.isfinite(weights[name]).all():
+            raise InputError(f"{path}: tensor {name!r} holds a value that is no number")
+    if len(settings.groups) + len(settings.articulations) != network.onsets or (
+        len(settings.groups) != network.velocities
+    ):
+        raise InputError(f"{path}: its labels do not fit the network's outputs")
+    if frames.n_mels != network.bands:
+        raise InputError(f"{path}: {frames.n_mels} bands do not fit a network for {network.bands}")
+    if set(settings.thresholds) != set(settings.groups):
+        raise InputError(f"{path}: needs one threshold for each of {', '.join(settings.groups)}")

@@ -1,0 +1,1 @@
+"""Recorded kits played by human performances: songs of real samples with exact labels."""

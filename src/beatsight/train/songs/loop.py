@@ -1,0 +1,254 @@
+"""The training of the transcriber: steps, a moving average of the weights, checkpoints, resuming.
+
+Started as one process or by ``torchrun`` as several, whose gradients are averaged. After every ``every`` steps
+the averaged weights are written; a killed run resumes from there, on the same batches.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from beatsight.audio.frames import FrameConfig
+from beatsight.errors import InputError
+from beatsight.files import atomic_path
+from beatsight.models.song_labels import GROUPS
+from beatsight.models.song_config import SongNetworkConfig
+from beatsight.models.song_network import SongNetwork
+from beatsight.train.processes import Processes, joined
+from beatsight.train.songs.mixtures import Batch, MixConfig, Mixer, Source
+from beatsight.train.songs.targets import TargetConfig
+
+# Mean and spread of levels in dB over rendered songs; the network sees (level - mean) / spread.
+LEVEL_MEAN_DB, LEVEL_SPREAD_DB = -20.0, 20.0
+
+
+@dataclass(frozen=True)
+class SongTrainConfig:
+    """Settings of a run.
+
+    Attributes:
+        steps: of the optimiser.
+        lr: highest learning rate; it warms up over ``warmup`` steps and falls as half a cosine.
+        weight_decay: of AdamW.
+        ema: decay of the moving average of weights.
+        velocity_weight, openness_weight: of these losses against the onsets'.
+        seed: of everything.
+        every: steps between checkpoints.
+        bf16: forward pass in bfloat16.
+        network, mix, targets, frames: their settings.
+    """
+
+    steps: int = 12_000
+    lr: float = 2e-3
+    warmup: int = 300
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    velocity_weight: float = 0.3
+    openness_weight: float = 0.3
+    seed: int = 1
+    every: int = 500
+    bf16: bool = True
+    network: SongNetworkConfig = field(default_factory=SongNetworkConfig)
+    mix: MixConfig = field(default_factory=MixConfig)
+    targets: TargetConfig = field(default_factory=TargetConfig)
+    frames: FrameConfig = field(default_factory=FrameConfig)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Mean losses since the last report."""
+
+    onsets: float
+    velocity: float
+    openness: float
+
+
+def normalised(levels_db: Tensor) -> Tensor:
+    """Levels as the network sees them."""
+    return (levels_db - LEVEL_MEAN_DB) / LEVEL_SPREAD_DB
+
+
+def losses_of(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Onset, velocity and openness losses of a batch."""
+    targets, groups = batch.targets, len(GROUPS)
+    onsets = torch.from_numpy(targets.onsets)
+    count = onsets.shape[-1]
+    onset_loss = F.binary_cross_entropy_with_logits(
+        logits[..., :count], onsets, torch.from_numpy(targets.weights)
+    )
+    asked = torch.from_numpy(targets.velocity_weights)
+    error = (torch.sigmoid(logits[..., count : count + groups]) - torch.from_numpy(targets.velocity)).abs()
+    velocity_loss = (error * asked).sum() / asked.sum().clamp_min(1.0)
+    asked = torch.from_numpy(targets.openness_weights)
+    error = (torch.sigmoid(logits[..., count + groups :]) - torch.from_numpy(targets.openness)).abs()
+    openness_loss = (error * asked).sum() / asked.sum().clamp_min(1.0)
+    return onset_loss, velocity_loss, openness_loss
+
+
+def rate_of(config: SongTrainConfig, step: int) -> float:
+    """The learning rate of a step.
+
+    >>> round(rate_of(SongTrainConfig(steps=1000, lr=1.0, warmup=10), 999), 4)
+    0.0
+    """
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    share = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.lr * 0.5 * (1.0 + math.cos(math.pi * share))
+
+
+class _Average:
+    """Moving average of weights and statistics."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+    def update(self, network: nn.Module, step: int) -> None:
+        # Young averages follow faster, or the first steps would weigh on them for long.
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in network.state_dict().items():
+            held = self.state[name]
+            if held.dtype.is_floating_point:
+                held.lerp_(value.detach(), 1.0 - decay)
+            else:
+                held.copy_(value)
+
+
+OnReport = Callable[[int, Losses, float, dict[str, Tensor]], None]
+
+
+def train_songs(
+    config: SongTrainConfig,
+    shards: Path,
+    output: Path,
+    *,
+    resume: bool = False,
+    on_report: OnReport | None = None,
+) -> Path | None:
+    """Train the transcriber.
+
+    Args:
+        config: the settings.
+        shards: folder with ``drums`` and ``backings``, as rendered.
+        output: folder for ``average.pth`` (the averaged weights) and ``state.pth``.
+        resume: go on from ``output`` if there is a state.
+        on_report: called in the first process after every ``config.every`` steps with the step, the mean
+            losses, seconds since the start and the averaged weights.
+
+    Returns:
+        where the averaged weights are (None in processes that write nothing).
+
+    Raises:
+        InputError: shards are missing or damaged, or a loss is no number.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with joined(torch.device("cpu")) as processes:
+        run = _Run(config, shards, output, processes)
+        if resume:
+            run.restore()
+        run.train(on_report)
+    return output / "average.pth" if processes.first else None
+
+
+class _Run:
+    def __init__(self, config: SongTrainConfig, shards: Path, output: Path, processes: Processes) -> None:
+        self.config, self.output, self.processes = config, output, processes
+        torch.manual_seed(config.seed)
+        self.network = SongNetwork(config.network)
+        # Decay holds the weights of convolutions only: not biases, not normalisation.
+        decayed = [p for p in self.network.parameters() if p.dim() > 1]
+        plain = [p for p in self.network.parameters() if p.dim() <= 1]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": decayed}, {"params": plain, "weight_decay": 0.0}],
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+        )
+        self.average = _Average(self.network, config.ema)
+        self.mixer = Mixer(Source(shards / "drums"), Source(shards / "backings"), config.mix, config.frames)
+        self.step = 0
+
+    def train(self, on_report: OnReport | None) -> None:
+        config, start = self.config, time.monotonic()
+        self.network.train()
+        sums, count = np.zeros(3), 0
+        torch.manual_seed(config.seed + 7919 * self.processes.rank + self.step)
+        while self.step < config.steps:
+            sums += self._step()
+            count += 1
+            if self.step % config.every == 0 or self.step == config.steps:
+                self.mixer.refresh()
+                self.processes.average([b for b in self.network.buffers() if b.dtype.is_floating_point])
+                if self.processes.first:
+                    self._save()
+                    if on_report:
+                        mean = Losses(*(sums / count))
+                        on_report(self.step, mean, time.monotonic() - start, self.average.state)
+                sums, count = np.zeros(3), 0
+
+    def _step(self) -> np.ndarray:
+        config = self.config
+        batch = self.mixer.batch(config.seed, self.processes.rank, self.step, config.targets)
+        levels = normalised(torch.from_numpy(batch.levels))
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+            logits = self.network(levels)
+        parts = losses_of(logits.float(), batch)
+        loss = parts[0] + config.velocity_weight * parts[1] * 0.1 + config.openness_weight * parts[2] * 0.1
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise InputError(f"training stopped: the loss is {value} in step {self.step + 1}; lower lr")
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.processes.average([p.grad for p in self.network.parameters() if p.grad is not None])
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_of(config, self.step)
+        self.optimiser.step()
+        self.step += 1
+        self.average.update(self.network, self.step)
+        return np.array([float(part.detach()) for part in parts])
+
+    def _save(self) -> None:
+        content: dict[str, Any] = {
+            "step": self.step,
+            "config": repr(self.config),
+            "network": self.network.state_dict(),
+            "average": self.average.state,
+            "optimiser": self.optimiser.state_dict(),
+        }
+        for name, value in (
+            ("state.pth", content),
+            ("average.pth", {"weights": self.average.state, "network": asdict(self.config.network)}),
+        ):
+            with atomic_path(self.output / name) as path:
+                torch.save(value, path)
+
+    def restore(self) -> None:
+        """Go on where the state in the output folder is.
+
+        Raises:
+            InputError: it belongs to a run of other settings, or is damaged.
+        """
+        path = self.output / "state.pth"
+        if not path.is_file():
+            return
+        try:
+            content = torch.load(path, weights_only=True)
+            if content["config"] != repr(self.config):
+                raise InputError(f"{path}: belongs to a run with other settings; train into another folder")
+            self.network.load_state_dict(content["network"])
+            self.average.state = content["average"]
+            self.optimiser.load_state_dict(content["optimiser"])
+            self.step = int(content["step"])
+        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+            raise InputError(f"{path}: is not a training state: {error}") from None

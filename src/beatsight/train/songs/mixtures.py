@@ -1,0 +1,198 @@
+"""Batches for the transcriber: pieces of drum tracks and backings, mixed at random as they are drawn.
+
+Everything happens on mel power. Two sounds that are mixed add in power, but for an interference term that
+depends on their phases; it is drawn at random, weaker where a band averages more bins. Equaliser, band limit,
+level and compression of the whole mix are drawn for every piece.
+
+Batch k of a run depends on the seed, the process and k alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from beatsight.audio.frames import FLOOR_DB, FrameConfig
+from beatsight.dataset.frames.shards import STEP_DB, Shard, read_shard, shard_names
+from beatsight.errors import InputError
+from beatsight.train.songs.targets import TargetConfig, Targets, audibility, make_targets
+
+_DB_TO_NEPER = np.float32(np.log(10.0) / 10.0)
+
+
+@dataclass(frozen=True)
+class MixConfig:
+    """How pieces are mixed; shares are probabilities, ranges uniform.
+
+    Attributes:
+        frames: of a piece.
+        batch: pieces a step and process.
+        backing_share: of pieces with a backing.
+        second_backing_share: of those, how many have two.
+        backing_db: its level against the drums.
+        drumless_share: a backing alone, no drums at all.
+        gain_db: of the whole, against -20 dBFS.
+        eq_db: spread of the equaliser's six points.
+        eq_share, limit_share, noise_share, squeeze_share: of the equaliser, a band limit, hiss and
+            compression of the whole.
+    """
+
+    frames: int = 600
+    batch: int = 8
+    backing_share: float = 0.72
+    second_backing_share: float = 0.2
+    backing_db: tuple[float, float] = (-14.0, 8.0)
+    drumless_share: float = 0.05
+    gain_db: tuple[float, float] = (-14.0, 6.0)
+    eq_db: float = 4.0
+    eq_share: float = 0.7
+    limit_share: float = 0.1
+    noise_share: float = 0.3
+    squeeze_share: float = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A mixed piece: levels in dB (frames, bands); the strokes in it (times from its first frame); and how well
+    each is heard, 0..1."""
+
+    levels: np.ndarray
+    strokes: np.ndarray
+    heard: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Levels in dB, shape (batch, frames, bands), and what the network should say of them."""
+
+    levels: np.ndarray
+    targets: Targets
+
+
+class Source:
+    """The shards of one kind that are there; more may come while training runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._shards: dict[str, Shard] = {}
+        self.refresh()
+        if not self._shards:
+            raise InputError(f"{folder}: holds no rendered songs; render some first")
+
+    def refresh(self) -> int:
+        """Open shards that have come since; their number now."""
+        for name in shard_names(self._folder):
+            if name not in self._shards:
+                self._shards[name] = read_shard(self._folder, name)
+        self._order = [self._shards[name] for name in sorted(self._shards)]
+        return len(self._order)
+
+    def draw(
+        self, rng: np.random.Generator, frames: int, hop_s: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Power (frames, bands) of a piece, the strokes in it, and their attacks in dB (strokes, bands)."""
+        shard = self._order[int(rng.integers(len(self._order)))]
+        song = int(rng.integers(len(shard.levels)))
+        first = int(rng.integers(max(1, shard.levels.shape[1] - frames + 1)))
+        steps = shard.levels[song, first : first + frames]
+        db = steps.astype(np.float32) * np.float32(STEP_DB) + np.float32(FLOOR_DB)
+        mine = shard.strokes_of(song)
+        times, start = shard.strokes["time_s"][mine], first * hop_s
+        low, high = mine.start + np.searchsorted(times, (start, start + len(steps) * hop_s))
+        strokes = shard.strokes[low:high].copy()
+        strokes["time_s"] -= np.float32(start)
+        attacks = shard.attacks[low:high] * np.float32(STEP_DB) + np.float32(FLOOR_DB)
+        return np.exp(db * _DB_TO_NEPER), strokes, attacks
+
+
+def interference(config: FrameConfig) -> np.ndarray:
+    """How much of the interference term survives the averaging in each band, shape (n_mels,).
+
+    A band that sums m bins of random phase keeps about 1 / sqrt(m) of it.
+    """
+    from beatsight.audio.features import mel_filters
+
+    filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.f_min, config.f_max)
+    effective = filters.sum(axis=1) ** 2 / np.square(filters).sum(axis=1)
+    return (1.0 / np.sqrt(np.maximum(effective, 1.0))).astype(np.float32)
+
+
+class Mixer:
+    """Draws pieces from drum tracks and backings."""
+
+    def __init__(
+        self, drums: Source, backings: Source | None, config: MixConfig, frames: FrameConfig
+    ) -> None:
+        self._drums, self._backings, self.config, self.frames = drums, backings, config, frames
+        self._interference = interference(frames)
+
+    def refresh(self) -> None:
+        """Take in shards that have come since."""
+        self._drums.refresh()
+        if self._backings is not None:
+            self._backings.refresh()
+
+    def piece(self, rng: np.random.Generator) -> Piece:
+        """One mixed piece."""
+        config, hop_s = self.config, self.frames.hop_s
+        alone = self._backings is not None and rng.random() < config.drumless_share
+        source = self._backings if alone and self._backings is not None else self._drums
+        power, strokes, attacks = source.draw(rng, config.frames, hop_s)
+        if self._backings is not None and not alone and rng.random() < config.backing_share:
+            for _ in range(1 + (rng.random() < config.second_backing_share)):
+                gain = 10 ** (rng.uniform(*config.backing_db) / 10)
+                other, more, more_attacks = self._backings.draw(rng, config.frames, hop_s)
+                power = self._add(rng, power, other * np.float32(gain))
+                strokes = np.concatenate([strokes, more])
+                attacks = np.concatenate([attacks, more_attacks])
+        heard = audibility(10.0 * np.log10(np.maximum(power, 1e-9)), strokes["time_s"] / hop_s, attacks)
+        return Piece(self._master(rng, power), strokes, heard)
+
+    def _add(self, rng: np.random.Generator, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        phase = rng.random(one.shape, dtype=np.float32)
+        cross = np.float32(2.0) * np.sqrt(one * other) * (np.float32(2.8) * phase - np.float32(1.4))
+        return np.maximum(one + other + cross * self._interference, np.float32(0.05) * (one + other))
+
+    def _master(self, rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
+        """The whole's compression, hiss, tone and level; dB."""
+        config, bands = self.config, power.shape[1]
+        if rng.random() < config.squeeze_share:
+            power = power * self._squeeze(rng, power)[:, None]
+        if rng.random() < config.noise_share:
+            tilt = np.linspace(0.0, rng.uniform(-2.5, 1.0), bands)
+            level = 10 ** (rng.uniform(-6.5, -2.5) + tilt).astype(np.float32)
+            power = power + level * rng.exponential(1.0, power.shape).astype(np.float32)
+        db = np.log(np.maximum(power, np.float32(1e-9))) / _DB_TO_NEPER
+        gain = np.full(bands, rng.uniform(*config.gain_db))
+        if rng.random() < config.eq_share:
+            points = rng.normal(0.0, config.eq_db, 6)
+            gain += np.interp(np.linspace(0, 5, bands), np.arange(6), points)
+        if rng.random() < config.limit_share:
+            edge = rng.uniform(0.55, 1.0) * bands
+            gain -= np.clip((np.arange(bands) - edge) * rng.uniform(2.0, 8.0), 0.0, 60.0)
+        return np.maximum(db + gain.astype(np.float32), np.float32(FLOOR_DB))
+
+    def _squeeze(self, rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
+        level = power.mean(axis=1)
+        keep = np.exp(-1.0 / rng.uniform(3.0, 30.0))
+        smooth = np.empty_like(level)
+        held = float(level[:50].mean())
+        for index, value in enumerate(level):
+            held = max(float(value), keep * held + (1.0 - keep) * float(value))
+            smooth[index] = held
+        over = np.maximum(smooth / np.float32(smooth.max() * rng.uniform(0.02, 0.3) + 1e-12), 1.0)
+        return over ** np.float32(1.0 / rng.uniform(1.5, 5.0) - 1.0)
+
+    def batch(self, seed: int, process: int, number: int, targets: TargetConfig) -> Batch:
+        """Batch ``number`` of a process of a run."""
+        pieces = [
+            self.piece(np.random.default_rng([seed, process, number, row]))
+            for row in range(self.config.batch)
+        ]
+        levels = np.stack([piece.levels for piece in pieces])
+        made = [
+            make_targets(piece.levels, piece.strokes, piece.heard, targets, self.frames) for piece in pieces
+        ]
+        return Batch(levels, Targets.stack(made))

@@ -1,0 +1,129 @@
+"""From activations to hits: what was struck, when, how hard, how open.
+
+The network answers a hundred times a second for each of the five groups (kick, snare, toms, hats, cymbals) and
+for every articulation. A hit is a peak of its group; its articulation is the strongest of that group's at the
+peak. Toms and cymbals may be struck two at a time, so a second articulation that peaks there in its own right
+is a hit of its own. Percussion that belongs to no group is found by its own peaks.
+
+Conventions: activations 0..1, shape (frames, outputs): onsets of groups, of articulations, velocities of groups,
+openness. Frame k lies at ``k * hop_s`` seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from beatsight.models.song_labels import PERCUSSION, group_of
+from beatsight.models.song_model import SongModel, SongSettings
+from beatsight.taxonomy import is_hihat
+from beatsight.transcription.hits import Hit
+from beatsight.transcription.peaks import REACH, find_peaks
+
+# Groups whose instruments are struck two at a time.
+_DOUBLED = ("TT", "CY")
+# Percussion is not the transcriber's business; it is named only where it is certain.
+_PERCUSSION_THRESHOLD = 0.6
+# Frames that a peak and its neighbours may need on either side.
+_EDGE = 2 * REACH + 2
+
+
+class Decoder:
+    """Turns activations into hits, block by block; memory is that of a block."""
+
+    def __init__(self, model: SongModel) -> None:
+        self._settings, self._hop_s = model.settings, model.frames.hop_s
+        settings = model.settings
+        self._groups, self._articulations = settings.groups, settings.articulations
+        self._members = {
+            group: [i for i, label in enumerate(settings.articulations) if group_of(label) == group]
+            for group in settings.groups
+        }
+        self._onsets = model.network.onsets
+
+    def hits(self, activations: Iterable[np.ndarray]) -> Iterator[list[Hit]]:
+        """Hits of a song.
+
+        Args:
+            activations: blocks in order, shape (frames, outputs) each.
+
+        Yields:
+            the hits that each block completes, in order of time; hits of a block are never earlier than those
+            of the one before by more than the groups' time corrections differ.
+        """
+        held: np.ndarray | None = None
+        first = reported = 0  # frame of held[0]; first frame whose peaks are not yet reported
+        for block in activations:
+            held = block if held is None else np.concatenate([held, block])
+            until = first + len(held) - _EDGE
+            if until > reported:
+                yield self._between(held, first, reported, until)
+                reported = until
+                drop = max(0, reported - _EDGE - first)
+                held, first = held[drop:], first + drop
+        if held is not None:
+            yield self._between(held, first, reported, first + len(held))
+
+    def _between(self, held: np.ndarray, first: int, start: int, end: int) -> list[Hit]:
+        """Hits whose peaks lie in frames start..end."""
+        hits: list[Hit] = []
+        for index, group in enumerate(self._groups):
+            peaks = find_peaks(held[:, index], self._settings.thresholds[group])
+            for frame, position, height in zip(peaks.frames, peaks.positions, peaks.heights, strict=True):
+                if start <= first + frame < end:
+                    hits += self._struck(held, group, index, int(frame), first + position, float(height))
+        for index, label in enumerate(self._articulations):
+            if label in PERCUSSION:
+                peaks = find_peaks(held[:, len(self._groups) + index], _PERCUSSION_THRESHOLD)
+                for frame, position, height in zip(peaks.frames, peaks.positions, peaks.heights, strict=True):
+                    if start <= first + frame < end:
+                        time = max(0.0, (first + float(position)) * self._hop_s)
+                        hits.append(Hit(time, label, float(height)))
+        return sorted(hits, key=lambda hit: (hit.time_s, hit.label))
+
+    def _struck(
+        self, held: np.ndarray, group: str, index: int, frame: int, position: float, height: float
+    ) -> list[Hit]:
+        """The hit or hits of one peak of a group."""
+        settings, offset = self._settings, len(self._groups)
+        near = held[max(0, frame - 1) : frame + 2]
+        members = self._members[group]
+        strengths = near[:, [offset + i for i in members]].max(axis=0)
+        time = max(0.0, float(position) * self._hop_s - settings.offsets_ms.get(group, 0.0) / 1000)
+        velocity = calibrated(
+            float(held[frame, self._onsets + index]), settings.velocity_curves.get(group, [])
+        )
+        openness = calibrated(float(held[frame, -1]), settings.openness_curve)
+        best = int(np.argmax(strengths))
+        chosen = [best]
+        if group in _DOUBLED:
+            chosen += [
+                i
+                for i, strength in enumerate(strengths)
+                if i != best and strength >= self._second_threshold(members[i], settings)
+            ]
+        hits = []
+        for i in chosen:
+            label = self._articulations[members[i]]
+            stick = is_hihat(label) and label != "hihat_pedal"
+            score = height if i == best else float(strengths[i])
+            hits.append(
+                Hit(time, label, score, velocity=round(velocity, 3), openness=openness if stick else None)
+            )
+        return hits
+
+    def _second_threshold(self, articulation: int, settings: SongSettings) -> float:
+        return settings.second_thresholds.get(self._articulations[articulation], 1.1)
+
+
+def calibrated(value: float, curve: list[tuple[float, float]]) -> float:
+    """A raw value through a rising piecewise linear curve; as it is where there is none.
+
+    >>> calibrated(0.25, [(0.0, 0.0), (0.5, 1.0)])
+    0.5
+    """
+    if not curve:
+        return min(1.0, max(0.0, value))
+    raw, true = zip(*curve, strict=True)
+    return float(np.interp(value, raw, true))
