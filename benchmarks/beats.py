@@ -57,6 +57,10 @@ MISSING, FALSE, JITTER_S, CALLED_OTHER = 0.15, 0.05, 0.005, 0.08
 WITHIN_S = 0.02
 MIN_TAKE_S = 15.0
 SYNTH_S, SYNTH_SEEDS = 60.0, 3
+HEADS = (
+    "set", "hits", "parts", "beat F", "CMLt", "AMLt", "downbeat F", "meter right", "median bpm error",
+    "within 20 ms", "CPU ms a part",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -216,9 +220,7 @@ def speed() -> list[tuple[str, float]]:
 
 def print_sets(console: Console, sets: dict[str, Callable[[], list[Part]]], each: bool) -> None:
     """One row a set, clean and degraded; with ``each`` a line per part before."""
-    heads = ("set", "hits", "parts", "beat F", "CMLt", "AMLt", "downbeat F", "meter right", "median bpm error",
-             "within 20 ms", "CPU ms a part")  # fmt: skip
-    table = Table(*heads)
+    table = Table(*HEADS)
     for name, make in sets.items():
         parts = make()
         for kind in ("as played", "degraded"):
@@ -240,7 +242,8 @@ def print_sets(console: Console, sets: dict[str, Callable[[], list[Part]]], each
             table.add_row(
                 name, kind, str(len(parts)), *(f"{value:.3f}" for value in mean[:4]),
                 f"{round(mean[4] * len(parts))} of {len(parts)}",
-                "–" if np.isnan(bpm).all() else f"{np.nanmedian(bpm):.2f} %", f"{mean[5]:.3f}", f"{cpu_ms:.0f}",
+                "–" if np.isnan(bpm).all() else f"{np.nanmedian(bpm):.2f} %", f"{mean[5]:.3f}",
+                f"{cpu_ms:.0f}",
             )  # fmt: skip
     console.print(table)
 

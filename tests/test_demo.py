@@ -89,7 +89,12 @@ def test_the_files_are_there_and_the_numbers_agree(
     assert page.lstrip().lower().startswith("<!doctype html") and "http://" not in page.replace(
         "http://www.w3.org", ""
     )
+    # One song is there to hear, as the package's own transcriber found it.
+    assert page.count('class="listening"') == 1
+    heard = json.loads(page.split('application/json">')[1].split("</script>")[0])
+    assert heard["seconds"] == pytest.approx(TINY.test_seconds, abs=2.5) and heard["start"] == 0
     summary = json.loads((folder / "summary.json").read_bytes())
+    assert 0.0 <= summary["f_measure_package"] <= 1.0
     assert summary["f_measure"] == result.f_measure
     assert summary["f_measure_unseen_kits"] == result.f_measure_unseen_kits
     assert summary["seconds"] == result.seconds == pytest.approx(sum(summary["seconds_by_step"].values()))

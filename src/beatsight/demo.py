@@ -27,7 +27,7 @@ from beatsight.errors import UsageError
 from beatsight.evaluate import Evaluation, evaluate_model, write_evaluation
 from beatsight.events import Event, write_records
 from beatsight.files import write_bytes
-from beatsight.metrics import Counts, OnsetScores, match_onsets, transcription_scores
+from beatsight.metrics import Counts, OnsetScores, transcription_scores
 from beatsight.models.checkpoint import Model
 from beatsight.report.demo import demo_page
 from beatsight.report.demo_data import (
@@ -37,16 +37,18 @@ from beatsight.report.demo_data import (
     Epoch,
     ExampleSong,
     HitScore,
+    PackageSongs,
     SongScore,
 )
 from beatsight.report.page import write_page
-from beatsight.report.timeline import Hit as DrawnHit
+from beatsight.report.song_data import compared, heard_song
 from beatsight.synth.song import Song, make_song, write_song
 from beatsight.synth.styles import STYLES
 from beatsight.train.config import TrainConfig
 from beatsight.train.loop import BEST_NAME, EpochResult, TrainResult, train_classifier
+from beatsight.transcription.choice import load_transcriber
 from beatsight.transcription.pipeline import transcribe
-from beatsight.transcription.recogniser import load_classifier
+from beatsight.transcription.song_transcriber import shipped_transcriber
 from beatsight.version import VERSION
 
 TOLERANCE_S = 0.05
@@ -172,23 +174,26 @@ def run_demo(
         evaluation = evaluate_model(trained.model, dataset, "test")
         write_evaluation(evaluation, dataset, root / "evaluation")
     with clock.step("transcribe unseen songs"):
-        recogniser = load_classifier(trained.best_path, config.train.device)
+        own = load_transcriber(trained.best_path, device=config.train.device)
         charts, paths = [], []
         for number, song in enumerate(test + unseen, start=1):
-            charts.append(transcribe(root / "songs" / f"{song.name}.wav", recogniser=recogniser))
+            charts.append(transcribe(root / "songs" / f"{song.name}.wav", transcriber=own))
             for suffix in (".bsm", ".mid"):
                 paths.append(root / "charts" / f"{song.name}{suffix}")
                 write_chart(charts[-1], paths[-1])
             progress("Transcribing", number, len(test + unseen))
     scores = [score_song(song, chart) for song, chart in zip(test + unseen, charts, strict=True)]
     total, other = _sum(scores[: len(test)]), _sum(scores[len(test) :])
+    with clock.step("transcribe with the package's model"):
+        package = _package_songs(unseen, root / "songs")
     with clock.step("write the report"):
         heard = (test, charts[: len(test)], scores[: len(test)])
-        data = _report(clock, dataset, trained, evaluation, heard, total, other, root)
+        data = _report(clock, dataset, trained, evaluation, heard, total, other, package, root)
         write_page(demo_page(data), root / "report.html")
     seconds = sum(clock.seconds.values())
     summary = {
         "f_measure": total.total.f1, "macro_f1": total.macro_f1, "f_measure_unseen_kits": other.total.f1,
+        "f_measure_package": package.total.f1,
         "tolerance_ms": TOLERANCE_S * 1000,
         "seconds": seconds, "seconds_by_step": clock.seconds,
     }  # fmt: skip
@@ -246,6 +251,17 @@ def score_song(song: Song, chart: Chart) -> OnsetScores:
     return transcription_scores(reference, estimated, taxonomy.CLASSIFIER, TOLERANCE_S)
 
 
+def _package_songs(songs: list[Song], folder: Path) -> PackageSongs:
+    """What the transcriber that comes with the package finds in songs; the median one is the one to hear."""
+    transcriber = shipped_transcriber()
+    charts = [transcribe(folder / f"{song.name}.wav", transcriber=transcriber) for song in songs]
+    scores = [score_song(song, chart) for song, chart in zip(songs, charts, strict=True)]
+    middle = int(np.argsort([score.total.f1 for score in scores])[len(scores) // 2])
+    song = songs[middle]
+    heard = heard_song(folder / f"{song.name}.wav", charts[middle], true=true_hits(song))
+    return PackageSongs(heard, _hit_score("all", _sum(scores).total), len(songs))
+
+
 def _epoch_line(row: EpochResult, epochs: int) -> str:
     score = "" if row.val_macro_f1 is None else f", macro F1 {row.val_macro_f1:.3f}"
     return f"epoch {row.epoch}/{epochs}: loss {row.train_loss:.3f}{score}, {row.clips_per_s:.0f} clips/s"
@@ -268,6 +284,7 @@ def _report(
     heard: tuple[list[Song], list[Chart], list[OnsetScores]],
     total: OnsetScores,
     other: OnsetScores,
+    package: PackageSongs,
     root: Path,
 ) -> DemoReport:
     songs, charts, scores = heard
@@ -308,6 +325,7 @@ def _report(
         hits=[_hit_score(label, counts) for label, counts in total.counts.items()],
         total=_hit_score("all", total.total),
         unseen_kits=_hit_score("all", other.total),
+        package=package,
         tolerance_ms=TOLERANCE_S * 1000,
         songs=[
             _song_score(song, chart, score) for song, chart, score in zip(songs, charts, scores, strict=True)
@@ -347,19 +365,13 @@ def _song_score(song: Song, chart: Chart, score: OnsetScores) -> SongScore:
 
 
 def _example(song: Song, chart: Chart) -> ExampleSong:
-    truth, found = true_hits(song), found_hits(chart)
-    true_matched, found_matched = np.zeros(len(truth), bool), np.zeros(len(found), bool)
-    for label in taxonomy.CLASSIFIER:
-        at = [i for i, hit in enumerate(truth) if hit[1] == label]
-        out = [i for i, hit in enumerate(found) if hit[1] == label]
-        for i, j in match_onsets([truth[k][0] for k in at], [found[k][0] for k in out], TOLERANCE_S):
-            true_matched[at[i]] = found_matched[out[j]] = True
+    true, found, _ = compared(true_hits(song), found_hits(chart), TOLERANCE_S)
     return ExampleSong(
         name=song.name,
         sample_rate=song.sample_rate,
         audio=song.audio,
-        true_hits=[DrawnHit(*hit, bool(ok)) for hit, ok in zip(truth, true_matched, strict=True)],
-        found_hits=[DrawnHit(*hit, bool(ok)) for hit, ok in zip(found, found_matched, strict=True)],
+        true_hits=true,
+        found_hits=found,
         beats_s=song.beats_s,
         tempo_bpm=chart.timing.bpm if chart.timing else None,
         lanes={label: lane_of(label) for label in taxonomy.CLASSIFIER},

@@ -161,7 +161,9 @@ def test_using_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     by_model = made_by("transcribe audio.mp3 --output found.bsm --ml-model models/best_drum_classifier.pth")
     assert "best_drum_classifier.pth sha256:" in by_model
     assert read_chart("found.bsm").hit_objects
-    # Copied into models/, it is picked up by itself.
+    # Copied into models/, it is picked up where the classifier is asked for; else the package's own model is.
+    assert "beatsight transcriber" in made_by("transcribe audio.mp3 --output found.bsm")
+    monkeypatch.setenv("BEATSIGHT_USE_ML_CLASSIFIER", "1")
     assert made_by("transcribe audio.mp3 --output found.bsm") == by_model
     monkeypatch.setenv("BEATSIGHT_USE_ML_CLASSIFIER", "0")
     assert made_by("transcribe audio.mp3 --output found.bsm").endswith(", heuristic")

@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from beatsight.audio.io import SAMPLE_RATE
+from beatsight.audio.io import SAMPLE_RATE, stream
 from beatsight.audio.onsets import Onsets
 from beatsight.charts import read_chart, write_chart
 from beatsight.errors import InputError
 from beatsight.models.checkpoint import Model, save_model
 from beatsight.models.classifier import DrumClassifierCNN
-from beatsight.transcription import pipeline
+from beatsight.transcription import onset_transcriber
 from beatsight.transcription.hits import Hit
+from beatsight.transcription.onset_transcriber import OnsetTranscriber, audio_blocks
 from beatsight.transcription.pipeline import find_hits, make_chart, transcribe
 from beatsight.transcription.recogniser import load_classifier
+from beatsight.transcription.transcriber import SingleStrokes
 from beatsight.version import VERSION
 from tiny_dataset import drum, write_song
 
@@ -29,7 +31,7 @@ from tiny_dataset import drum, write_song
 class Always:
     """Names the same drums at every onset, and remembers how much audio it was given."""
 
-    name = "always the same"
+    name, device, is_model = "always the same", "cpu", True
 
     def __init__(self, *labels: str) -> None:
         self.labels, self.lengths = labels or ("kick",), []  # type: tuple[str, ...], list[int]
@@ -39,6 +41,10 @@ class Always:
         return [dict.fromkeys(self.labels, 0.75) for _ in onsets.times_s]
 
 
+def by(*labels: str) -> OnsetTranscriber:
+    return OnsetTranscriber(Always(*labels))
+
+
 def song(path: Path, times_s: list[float], seconds: float) -> Path:
     write_song(path, [(time, ("snare",)) for time in times_s], seconds)
     return path
@@ -46,10 +52,11 @@ def song(path: Path, times_s: list[float], seconds: float) -> Path:
 
 def test_times_of_planted_strokes_from_the_first_to_the_last(tmp_path: Path) -> None:
     times = [0.0, 0.5, 0.75, 1.5, 1.9]
-    hits, length = find_hits(song(tmp_path / "s.wav", times, 2.0), Always())
+    found = find_hits(song(tmp_path / "s.wav", times, 2.0), by())
+    hits = found.hits
     assert [hit.time_s for hit in hits] == pytest.approx(times, abs=0.005)
     assert hits[0].time_s >= 0.0
-    assert length == 2 * SAMPLE_RATE
+    assert (found.duration_s, found.left_out) == (2.0, {})
     assert {(hit.label, hit.confidence) for hit in hits} == {("kick", 0.75)}
 
 
@@ -60,24 +67,25 @@ def test_blocks_find_what_the_whole_file_gives(
     # A stroke each 150 ms: some fall right on a border between blocks.
     times = [round(0.15 * i, 3) for i in range(1, 80)] + [12.0]
     path = song(tmp_path / "long.wav", times, 13.0)
-    whole, length = find_hits(path, Always())
-    assert [hit.time_s for hit in whole] == pytest.approx(times, abs=0.005)
-    monkeypatch.setattr(pipeline, "_BLOCK_S", block_s)
-    monkeypatch.setattr(pipeline, "_EDGE_S", edge_s)
+    whole = find_hits(path, by())
+    assert [hit.time_s for hit in whole.hits] == pytest.approx(times, abs=0.005)
+    monkeypatch.setattr(onset_transcriber, "_BLOCK_S", block_s)
+    monkeypatch.setattr(onset_transcriber, "_EDGE_S", edge_s)
     recogniser = Always()
-    found, found_length = find_hits(path, recogniser)
-    assert found_length == length
-    assert [hit.time_s for hit in found] == pytest.approx([hit.time_s for hit in whole], abs=1e-6)
-    assert [hit.velocity for hit in found] == pytest.approx([hit.velocity for hit in whole], abs=0.01)
+    found = find_hits(path, OnsetTranscriber(recogniser))
+    assert found.duration_s == whole.duration_s
+    for attribute, slack in (("time_s", 1e-6), ("velocity", 0.01)):
+        expected = [getattr(hit, attribute) for hit in whole.hits]
+        assert [getattr(hit, attribute) for hit in found.hits] == pytest.approx(expected, abs=slack)
     assert len(recogniser.lengths) == blocks
 
 
 def test_blocks_cover_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = (np.arange(7 * SAMPLE_RATE) % 1000 / 2000).astype(np.float32)
     soundfile.write(tmp_path / "ramp.wav", samples, SAMPLE_RATE, subtype="FLOAT")
-    monkeypatch.setattr(pipeline, "_BLOCK_S", 2.0)
-    monkeypatch.setattr(pipeline, "_EDGE_S", 0.5)
-    blocks = list(pipeline._blocks(tmp_path / "ramp.wav"))
+    monkeypatch.setattr(onset_transcriber, "_BLOCK_S", 2.0)
+    monkeypatch.setattr(onset_transcriber, "_EDGE_S", 0.5)
+    blocks = list(audio_blocks(stream(tmp_path / "ramp.wav")))
     ends = [end for _, _, _, end in blocks]
     assert [start for _, _, start, _ in blocks] == [0, *ends[:-1]]
     assert ends[-1] == len(samples) and len(blocks) == 4
@@ -87,13 +95,13 @@ def test_blocks_cover_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_memory_does_not_grow_with_the_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "_BLOCK_S", 5.0)
-    monkeypatch.setattr(pipeline, "_EDGE_S", 1.0)
+    monkeypatch.setattr(onset_transcriber, "_BLOCK_S", 5.0)
+    monkeypatch.setattr(onset_transcriber, "_EDGE_S", 1.0)
     recogniser, peaks = Always(), []
     for seconds in (20.0, 80.0):
         path = song(tmp_path / f"{seconds}.wav", [1.0, seconds - 1.0], seconds)
         tracemalloc.start()
-        hits, _ = find_hits(path, recogniser)
+        hits = find_hits(path, OnsetTranscriber(recogniser)).hits
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert [hit.time_s for hit in hits] == pytest.approx([1.0, seconds - 1.0], abs=0.005)
@@ -109,7 +117,7 @@ def test_the_same_drum_twice_within_25_ms_is_one_stroke() -> None:
         Hit(1.03, "snare", 0.7, -30.0),
         Hit(2.0, "snare", 0.8, -10.0),
     ]
-    kept = pipeline._single_strokes(hits)
+    kept = SingleStrokes().of(hits)
     assert [(hit.time_s, hit.label, hit.confidence, hit.level_db) for hit in kept] == [
         (1.0, "snare", 0.9, -12.0),
         (1.01, "kick", 0.5, -8.0),
@@ -120,7 +128,7 @@ def test_the_same_drum_twice_within_25_ms_is_one_stroke() -> None:
 
 def test_several_drums_at_one_moment_are_all_in_the_chart(tmp_path: Path) -> None:
     path = song(tmp_path / "s.wav", [0.5, 1.0], 1.5)
-    chart = transcribe(path, recogniser=Always("kick", "crash", "hihat_closed"))
+    chart = transcribe(path, transcriber=by("kick", "crash", "hihat_closed"))
     assert [(hit.component, hit.lane) for hit in chart.hit_objects[:3]] == [
         ("kick", 0), ("hihat_closed", 3), ("crash", 6),
     ]  # fmt: skip
@@ -135,7 +143,7 @@ def test_a_louder_stroke_has_a_higher_velocity(tmp_path: Path) -> None:
         first = (number + 1) * SAMPLE_RATE // 2
         audio[first : first + len(stroke)] += gain * stroke
     soundfile.write(tmp_path / "s.flac", audio, SAMPLE_RATE)
-    velocities = [hit.velocity for hit in transcribe(tmp_path / "s.flac", recogniser=Always()).hit_objects]
+    velocities = [hit.velocity for hit in transcribe(tmp_path / "s.flac", transcriber=by()).hit_objects]
     assert np.argsort(velocities).tolist() == np.argsort(gains).tolist()
 
 
@@ -170,7 +178,7 @@ def test_very_short_files(tmp_path: Path, samples: int, rate: int) -> None:
 
 def test_the_chart_says_what_made_it_and_from_what(tmp_path: Path) -> None:
     path = song(tmp_path / "ma chanson é.wav", [0.5, 1.0], 2.0)
-    chart = transcribe(path, recogniser=Always())
+    chart = transcribe(path, transcriber=by())
     assert chart.metadata.title == "ma chanson é"
     assert chart.audio is not None and (chart.audio.filename, chart.audio.duration) == (path.name, 2000)
     assert chart.audio.hash == "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()

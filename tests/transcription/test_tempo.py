@@ -133,12 +133,12 @@ def _beat_f(played: Played, timing: Timing) -> float:
     return mir_eval.beat.f_measure(played.beats_s, timing.beats_s)
 
 
-# Left out because they are musically ambiguous: double kick below 80 (heard in double time), the waltz
+# Left out because they are musically ambiguous: double kick up to 80 (heard in double time), the waltz
 # without eighths above 160 (in half time) and 6/8 above 110 dotted quarters a minute (a 4/4 of triplets).
 STEADY = [
     *((name, bpm) for name in ("rock", "disco", "shuffle") for bpm in (60, 80, 100, 120, 140, 190)),
     *((name, bpm) for name in ("swing", "funk") for bpm in (60, 80, 100, 120, 140, 190)),
-    *(("metal", bpm) for bpm in (80, 120, 160, 190)),
+    *(("metal", bpm) for bpm in (100, 120, 160, 190)),
     *(("waltz", bpm) for bpm in (80, 110, 135, 160)),
     *(("waltz in eighths", bpm) for bpm in (80, 120, 160)),
     *(("six eight", bpm) for bpm in (80, 110, 135, 160)),

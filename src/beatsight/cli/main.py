@@ -24,10 +24,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sources": ("sources", "Read drum datasets and kits into events.jsonl."),
     "manifest": ("manifest", "Check, convert, merge, compare and prepare manifests."),
     "gate": ("gate", "Readiness gates: may this data be trained on, may this model be shipped?"),
-    "synth": ("synth", "Make songs with exact labels from the built-in kit."),
+    "synth": ("synth", "Make songs with exact labels, from the built-in kit or recorded ones."),
     "dataset": ("dataset", "Build and check training data."),
     "audition": ("audition", "What augmentation does to training clips, to hear and to see."),
     "train": ("train", "Train the drum classifier on a dataset."),
+    "train-songs": ("train_songs", "Train the song transcriber by a recipe."),
     "sweep": ("sweep", "Train with many settings, and see which are best."),
     "evaluate": ("evaluate", "Score a model on a dataset's split."),
     "predict": ("predict", "A model's scores for any labelled rows, for the gates."),
@@ -39,7 +40,11 @@ _SPREAD = frozenset(
     {"--wandb-tags", "--heads", "--freeze", "--batch-sizes", "--learning-rates", "--dropouts", "--rerun"}
 )
 # Those that take several values in one command only: a second value elsewhere stays an error.
-_SPREAD_IN = {"sweep": frozenset({"--epochs"}), "audition": frozenset({"--rows"})}
+_SPREAD_IN = {
+    "sweep": frozenset({"--epochs"}),
+    "audition": frozenset({"--rows"}),
+    "synth": frozenset({"--kit", "--backing"}),
+}
 # What an option means when no value follows it.
 _BARE = {"--rerun": "all"}
 # What shells report of a program that Ctrl-C ended.

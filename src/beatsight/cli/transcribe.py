@@ -1,25 +1,32 @@
-"""``beatsight transcribe``: songs into charts."""
+"""``beatsight transcribe``: songs into charts, or hits while the music plays."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from beatsight.charts import SUFFIXES, Chart, write_chart
-from beatsight.cli.console import counted, progress_bar, say
+from beatsight.cli.console import counted, note, progress_bar, say
+from beatsight.cli.transcribe_extras import check_extras, with_page
+from beatsight.cli.transcribe_stream import Source, run_stream
+from beatsight.cli.transcribe_targets import jobs_of
 from beatsight.errors import InputError, UsageError
-from beatsight.transcription.pipeline import transcribe as transcribe_song
-from beatsight.transcription.recogniser import choose_recogniser
+from beatsight.transcription.batch import Job, Outcome, transcribe_songs
+from beatsight.transcription.choice import Choice
+from beatsight.transcription.pipeline import check_vocabulary
+from beatsight.transcription.separation import transcribe_stems
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def transcribe(
-    songs: Annotated[list[Path], typer.Argument(metavar="SONG...", help="Audio files.")],
+    songs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="SONG...", help="Audio files, or folders of them; - for standard input."),
+    ] = None,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -31,97 +38,161 @@ def transcribe(
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="With a folder: bsm, mid, csv, jams, chart or musicxml.  [bsm]"),
+        typer.Option(
+            "--format",
+            help="With a folder: bsm, mid, csv, jams, chart or musicxml; with --stream - the raw samples: "
+            "s16le or f32le.  [bsm]",
+        ),
     ] = None,
-    ml_model: Annotated[Path | None, typer.Option("--ml-model", help="Model file to use.")] = None,
+    vocabulary: Annotated[
+        str,
+        typer.Option(
+            "--vocabulary", help="Labels of the charts: classifier (12), production (18), extended (24)."
+        ),
+    ] = "classifier",
+    ml_model: Annotated[
+        Path | None, typer.Option("--ml-model", help="Model file to use: a transcriber or a classifier.")
+    ] = None,
     no_ml: Annotated[bool, typer.Option("--no-ml", help="Use the rule of thumb instead of a model.")] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine", help="What runs the transcriber: numpy, onnx or torch.  [numpy; cuda: torch]"
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes, for many songs.")] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Skip songs whose charts are there and newer than the song.")
+    ] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Print hits as they are found, a line of JSON each.")
+    ] = False,
+    microphone: Annotated[bool, typer.Option("--microphone", help="With --stream: listen to it.")] = False,
+    rate: Annotated[int | None, typer.Option("--rate", help="With --stream -: Hz of raw samples.")] = None,
+    channels: Annotated[int, typer.Option("--channels", help="With --stream -: of raw samples.")] = 1,
+    page: Annotated[
+        Path | None,
+        typer.Option("--page", help="HTML file to write: the song to hear, its hits clicked. For one song."),
+    ] = None,
+    separate: Annotated[
+        bool,
+        typer.Option("--separate", help="Take the drums out of the mix first, by Demucs (extra: demucs)."),
+    ] = False,
+    keep_stem: Annotated[
+        Path | None, typer.Option("--keep-stem", help="With --separate: where the drums stay; wav or flac.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
 ) -> None:
     """Find every drum hit of a song, its loudness, the tempo and the meter, and write a playable chart.
 
-    Without --ml-model, BEATSIGHT_ML_MODEL_PATH or models/best_drum_classifier.pth is used if it is there;
-    BEATSIGHT_USE_ML_CLASSIFIER=0 turns models off.
+    The transcriber that comes with the package finds them. --ml-model or BEATSIGHT_ML_MODEL_PATH name another
+    model; --no-ml or BEATSIGHT_USE_ML_CLASSIFIER=0 mean the rule of thumb, and BEATSIGHT_USE_ML_CLASSIFIER=1
+    the classifier models/best_drum_classifier.pth where it is there.
 
     Example: beatsight transcribe song.mp3 -o song.bsm -o song.mid
 
-    Example: beatsight transcribe album/*.flac -o charts --format bsm --format mid
+    Example: beatsight transcribe albums -o charts --workers 4 --resume
+
+    Example: beatsight transcribe song.mp3 -o song.bsm --page song.html
+
+    Example: arecord -f S16_LE -r 44100 | beatsight transcribe - --stream
     """
-    targets = _targets(songs, output or [], formats or [])
-    recogniser = choose_recogniser(ml_model, use_ml=False if no_ml else None, device=device)
-    answers, faults = [], []
+    named, outputs, kinds = songs or [], output or [], formats or []
+    choice = Choice(ml_model, False if no_ml else None, device, engine)
+    check_vocabulary(vocabulary)
+    if stream:
+        if outputs or resume or workers > 1 or as_json:
+            raise UsageError(
+                "--stream prints lines of JSON; -o, --workers, --resume and --json are for charts"
+            )
+        run_stream(_source(named, microphone, rate, kinds, channels), choice, vocabulary)
+        return
+    if microphone or rate is not None or channels != 1:
+        raise UsageError("--microphone, --rate and --channels are for --stream")
+    if Path("-") in named:
+        raise UsageError("standard input can only be listened to: add --stream")
+    jobs = jobs_of(named, outputs, kinds)
+    check_extras(jobs, page, separate, keep_stem, resume=resume, workers=workers)
+    due = [job for job in jobs if not (resume and job.is_done())]
+    outcomes = []
+    if separate:
+        found = transcribe_stems(due, choice, vocabulary, keep_stem)
+    else:
+        found = transcribe_songs(due, choice, vocabulary, workers)
     with progress_bar("Transcribing") as progress:
-        for number, song in enumerate(songs, start=1):
-            try:
-                chart = transcribe_song(song, recogniser=recogniser)
-                changed = {str(path): write_chart(chart, path) for path in targets[song]}
-                answers.append(_summary(song, chart, changed, recogniser.name))
-            except InputError as error:
-                faults.append(str(error))
-            progress(number, len(songs))
-    prose = "\n".join(_prose(answer) for answer in answers)
+        for number, outcome in enumerate(found, start=1):
+            outcomes.append(outcome if page is None else with_page(outcome, page))
+            progress(number, len(due))
+    _report(jobs, due, outcomes, as_json, alone=len(named) == 1 and not named[0].is_dir())
+
+
+def _source(
+    songs: list[Path], microphone: bool, rate: int | None, formats: list[str], channels: int
+) -> Source:
+    if microphone == bool(songs) or len(songs) > 1:
+        raise UsageError("--stream listens to one thing: a file, - for standard input, or --microphone")
+    if len(formats) > 1:
+        raise UsageError("--stream - takes one --format")
+    return Source(songs[0] if songs else None, rate, formats[0] if formats else None, channels)
+
+
+def _report(
+    jobs: Sequence[Job], due: Sequence[Job], outcomes: list[Outcome], as_json: bool, alone: bool
+) -> None:
+    """The answer, in the order of the songs, and the faults after it."""
+    place = {job: number for number, job in enumerate(jobs)}
+    outcomes.sort(key=lambda outcome: place[outcome.job])
+    answers = [_answer(outcome) for outcome in outcomes if outcome.fault is None]
+    lines = [_prose(answer) for answer in answers]
+    if left := [job for job in jobs if job not in set(due)]:
+        note(f"Skipped {counted(len(left), 'song')} whose charts are newer (--resume).")
+        answers += [
+            {"song": str(job.song), "charts": list(map(str, job.charts)), "skipped": True} for job in left
+        ]
     if answers:
-        say(as_json, answers[0] if len(songs) == 1 else answers, prose)
+        say(as_json, answers[0] if alone else answers, "\n".join(lines))
+    faults = [outcome.fault for outcome in outcomes if outcome.fault is not None]
     if len(faults) == 1:
         raise InputError(faults[0])
     if faults:
-        raise InputError("\n  ".join([f"{len(faults)} of {len(songs)} songs failed:", *faults]))
+        raise InputError("\n  ".join([f"{len(faults)} of {len(jobs)} songs failed:", *faults]))
 
 
-def _targets(songs: list[Path], outputs: list[Path], formats: list[str]) -> dict[Path, list[Path]]:
-    """The charts to write of each song."""
-    suffixes = [f".{name.lstrip('.').lower()}" for name in formats]
-    if unknown := [suffix for suffix in suffixes if suffix not in SUFFIXES]:
-        raise UsageError(f"unknown chart format {unknown[0]!r}; known: {', '.join(SUFFIXES)}")
-    files = [path for path in outputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
-    if len(songs) == 1 and files and not formats:
-        if other := [path for path in outputs if path not in files]:
-            raise UsageError(f"{other[0]}: unknown chart format; known: {', '.join(SUFFIXES)}")
-        return {songs[0]: files}
-    if files or len(outputs) > 1:
-        raise UsageError("several songs, or --format, go into one folder: -o FOLDER")
-    if len(songs) == 1 and outputs and outputs[0].suffix and not outputs[0].is_dir():
-        raise UsageError(f"{outputs[0]}: unknown chart format; known: {', '.join(SUFFIXES)}")
-    wanted = suffixes or [".bsm"]
-    stems = Counter(song.stem for song in songs)
-    if clash := [stem for stem, times in stems.items() if times > 1]:
-        raise UsageError(f"two songs are named {clash[0]!r}; their charts would overwrite each other")
-    folder = outputs[0] if outputs else None
-    return {song: [(folder or song.parent) / f"{song.stem}{suffix}" for suffix in wanted] for song in songs}
-
-
-def _summary(
-    song: Path, chart: Chart, changed: dict[str, dict[str, int]], recogniser: str
-) -> dict[str, object]:
-    """The answer for a song; ``changed`` is what each of its charts says otherwise than what was found."""
-    labels = Counter(hit.component for hit in chart.hit_objects)
-    timing = chart.timing
+def _answer(outcome: Outcome) -> dict[str, object]:
+    """What is said of a song; ``changed`` is what its charts say otherwise than what was found."""
+    chart = outcome.chart
+    assert chart is not None
     return {
-        "song": str(song),
-        "charts": list(changed),
-        "changed": {path: kinds for path, kinds in changed.items() if kinds},
-        "hits": len(chart.hit_objects),
-        "labels": dict(labels.most_common()),
-        "bpm": timing.bpm if timing else None,
-        "meter": timing.time_signature if timing else None,
+        "song": str(outcome.job.song),
+        "charts": list(outcome.changed),
+        "changed": {path: kinds for path, kinds in outcome.changed.items() if kinds},
+        "hits": sum(outcome.labels.values()),
+        "labels": outcome.labels,
+        "left_out": chart.skipped,
+        "bpm": chart.timing.bpm if chart.timing else None,
+        "meter": chart.timing.time_signature if chart.timing else None,
         "difficulty": chart.metadata.difficulty,
-        "recogniser": recogniser,
+        "recogniser": outcome.name,
     }
 
 
 def _prose(answer: dict[str, object]) -> str:
-    labels = answer["labels"]
-    assert isinstance(labels, dict)
-    kinds = ", ".join(f"{label} {number}" for label, number in labels.items())
-    hits = answer["hits"]
-    assert isinstance(hits, int)
-    changed = answer["changed"]
-    assert isinstance(changed, dict)
+    labels, left_out, changed, charts = (answer[key] for key in ("labels", "left_out", "changed", "charts"))
+    assert isinstance(labels, dict) and isinstance(left_out, dict) and isinstance(changed, dict)
+    assert isinstance(charts, list)
     notes = "".join(
         f"\n  {path}: {count} {kind}" for path, found in changed.items() for kind, count in found.items()
     )
+    if left_out:
+        notes += f"\n  left out, having no class in the vocabulary: {_counts(left_out)}"
+    kinds = f" ({_counts(labels)})" if labels else ""
     return (
-        f"{answer['song']}: {counted(hits, 'hit')}{f' ({kinds})' if kinds else ''}, {answer['bpm']} bpm, "
+        f"{answer['song']}: {counted(sum(labels.values()), 'hit')}{kinds}, {answer['bpm']} bpm, "
         f"{answer['meter']}, difficulty {answer['difficulty']}, by {answer['recogniser']}; "
-        f"wrote {', '.join(answer['charts'])}{notes}"  # type: ignore[arg-type]
+        f"wrote {', '.join(charts)}{notes}"
     )
+
+
+def _counts(labels: dict[str, int]) -> str:
+    return ", ".join(f"{label} {number}" for label, number in labels.items())

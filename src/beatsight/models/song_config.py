@@ -1,4 +1,4 @@
-"""Shape of the transcriber's network, without torch: what a model file says, and what inference needs to know."""
+"""Shape of the transcriber's network, without torch: what a model file says and inference needs to know."""
 
 from __future__ import annotations
 

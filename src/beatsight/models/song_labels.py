@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from beatsight.taxonomy import FIVE_CLASS, fold
 
-# The drums that single outputs name. Rimshots sound as snares do, and which of a set's crashes was struck is no
-# property of its sound, so neither has an output.
+# The drums that single outputs name. Rimshots sound as snares do, and which of a set's crashes was struck is
+# no property of its sound, so neither has an output.
 ARTICULATIONS = (
     "kick", "snare", "cross_stick", "hihat_closed", "hihat_half", "hihat_open", "hihat_pedal",
     "hihat_foot_splash", "ride_bow", "ride_bell", "ride_edge", "crash", "splash", "china",

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -25,12 +25,17 @@ from beatsight.audio.frames import FrameConfig
 from beatsight.errors import InputError
 from beatsight.files import write_bytes
 from beatsight.models.song_config import SongNetworkConfig
+from beatsight.models.song_labels import GROUPS, articulation_of
 
 FORMAT = "beatsight-transcriber"
 FORMAT_VERSION = 1
 _KEY = "beatsight"
 # The largest file that is read: a hundred times the shipped one.
 _MOST_BYTES = 1 << 28
+# Far more than any network of that size has: channels, bands and frames of a dilation; frames that an output
+# depends on (10 minutes); samples of a window.
+_MOST_SIZE, _MOST_CONTEXT, _MOST_WINDOW = 1 << 16, 60_000, 1 << 16
+_Config = TypeVar("_Config", SongNetworkConfig, FrameConfig)
 
 
 class SongSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +49,8 @@ class SongSettings(msgspec.Struct, frozen=True, kw_only=True):
         level_mean_db, level_spread_db: the network sees (level - mean) / spread.
         groups, articulations: onset outputs, in order.
         thresholds: group -> activation from which on a peak is a hit.
-        second_thresholds: articulation -> activation from which on it is a hit of its own beside the strongest
-            one of its group.
+        second_thresholds: articulation -> activation from which on it is a hit of its own beside the
+            strongest one of its group.
         offsets_ms: group -> taken off the found times.
         velocity_curves: group -> points (raw, calibrated) of the calibration of velocities, rising.
         openness_curve: likewise for openness.
@@ -126,10 +131,10 @@ def read_song_model(path: str | os.PathLike[str]) -> SongModel:
         raise InputError(f"{path}: is damaged or not a safetensors file") from error
     settings = _settings(path, metadata.get(_KEY))
     try:
-        network = SongNetworkConfig(**{**settings.network, "stem": tuple(settings.network["stem"]),
-                                       "dilations": tuple(settings.network["dilations"])})  # fmt: skip
-        frames = FrameConfig(**settings.frames)
-    except (TypeError, KeyError, InputError) as error:
+        network = _strictly(settings.network, SongNetworkConfig)
+        frames = _strictly(settings.frames, FrameConfig)
+        _check_settings(settings, network, frames)
+    except (msgspec.ValidationError, InputError) as error:
         raise InputError(f"{path}: its settings are not those of a transcriber: {error}") from None
     _check(path, settings, network, frames, weights)
     return SongModel(settings, network, frames, weights)
@@ -147,6 +152,31 @@ def _settings(path: Path, text: str | None) -> SongSettings:
     if settings.format_version > FORMAT_VERSION:
         raise InputError(f"{path}: was written by a newer beatsight ({settings.program_version})")
     return settings
+
+
+def _strictly(given: dict[str, Any], kind: type[_Config]) -> _Config:
+    """A configuration from a file: every key known, every value of its type."""
+    if unknown := sorted(set(given) - {field.name for field in fields(kind)}):
+        raise InputError(f"unknown setting {unknown[0]!r}")
+    return msgspec.convert(given, kind)
+
+
+def _check_settings(settings: SongSettings, network: SongNetworkConfig, frames: FrameConfig) -> None:
+    """Values that would take all memory, divide by zero or name nothing."""
+    sizes = [network.bands, network.width, network.onsets, *network.stem, *network.dilations]
+    if min(sizes) < 1 or max(sizes) > _MOST_SIZE or sum(network.context()) > _MOST_CONTEXT:
+        raise InputError("the network's sizes are out of range")
+    if frames.n_fft > _MOST_WINDOW or frames.hop_length > frames.n_fft:
+        raise InputError("the frames are out of range")
+    curves = [settings.openness_curve, *settings.velocity_curves.values()]
+    numbers = [settings.level_mean_db, settings.level_spread_db, *settings.offsets_ms.values()]
+    numbers += [*settings.thresholds.values(), *settings.second_thresholds.values()]
+    numbers += [value for curve in curves for point in curve for value in point]
+    if not np.isfinite(numbers).all() or settings.level_spread_db <= 0:
+        raise InputError("a number is out of range")
+    named = [label for label in settings.articulations if articulation_of(label) != label]
+    if odd := named + [group for group in settings.groups if group not in GROUPS]:
+        raise InputError(f"{odd[0]!r} is no output of a transcriber")
 
 
 def _check(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from beatsight.models.song_config import SongNetworkConfig
 
 
-class _StemLayer(nn.Module):
+class StemLayer(nn.Module):
     def __init__(self, inside: int, outside: int, ahead: int) -> None:
         super().__init__()
         self.pad = nn.ZeroPad2d((1, 1, 2 - ahead, ahead))
@@ -27,7 +27,7 @@ class _StemLayer(nn.Module):
         return torch.relu(self.norm(self.conv(self.pad(x))))
 
 
-class _ContextLayer(nn.Module):
+class ContextLayer(nn.Module):
     """Dilated convolution, normalisation, ReLU, a mixing 1x1 convolution, and the way around."""
 
     def __init__(self, width: int, kernel: int, dilation: int, ahead: int, dropout: float) -> None:
@@ -52,18 +52,19 @@ class SongNetwork(nn.Module):
         shifts = config.shifts()
         channels, bands, stem = 1, config.bands, []
         for outside, ahead in zip(config.stem, shifts[: len(config.stem)], strict=True):
-            stem.append(_StemLayer(channels, outside, ahead))
+            stem.append(StemLayer(channels, outside, ahead))
             channels, bands = outside, (bands - 1) // 2 + 1
         self.stem = nn.Sequential(*stem)
         self.enter = nn.Conv1d(channels * bands, config.width, 1, bias=False)
         self.enter_norm = nn.BatchNorm1d(config.width)
         self.context = nn.Sequential(
             *(
-                _ContextLayer(config.width, config.kernel, dilation, ahead, config.dropout)
+                ContextLayer(config.width, config.kernel, dilation, ahead, config.dropout)
                 for dilation, ahead in zip(config.dilations, shifts[len(config.stem) :], strict=True)
             )
         )
         self.leave = nn.Conv1d(config.width, config.outputs, 1)
+        assert self.leave.bias is not None
         nn.init.constant_(self.leave.bias[: config.onsets], -3.0)  # onsets are rare
 
     def forward(self, levels: Tensor) -> Tensor:

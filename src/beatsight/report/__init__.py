@@ -11,6 +11,8 @@ from beatsight.report.demo_data import (
     SongScore,
 )
 from beatsight.report.page import Page, Section, Verdict, render, write_page
+from beatsight.report.song_data import HeardSong, heard_song
+from beatsight.report.song_page import song_page, song_section, write_song_page
 from beatsight.report.timeline import Hit
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "DemoReport",
     "Epoch",
     "ExampleSong",
+    "HeardSong",
     "Hit",
     "HitScore",
     "Page",
@@ -26,6 +29,10 @@ __all__ = [
     "SongScore",
     "Verdict",
     "demo_page",
+    "heard_song",
     "render",
+    "song_page",
+    "song_section",
     "write_page",
+    "write_song_page",
 ]

@@ -1,6 +1,6 @@
 """The report of a demo run: the verdict first, then one song to hear and see, then every number behind it.
 
-:func:`demo_page` turns a :class:`~beatsight.report.demo_data.DemoReport` into a page of seven sections.
+:func:`demo_page` turns a :class:`~beatsight.report.demo_data.DemoReport` into a page.
 Times in seconds, scores 0..1.
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from beatsight.report.demo_data import DemoReport, HitScore
 from beatsight.report.demo_example import example_section
+from beatsight.report.demo_heard import heard_section
 from beatsight.report.page import (
     Column,
     Commands,
@@ -47,6 +48,7 @@ def demo_page(data: DemoReport) -> Page:
         sections=(
             _how_to_go_on(data),
             example_section(data.example, data.tolerance_ms),
+            *([heard_section(data.package, data.tolerance_ms)] if data.package else []),
             _transcription(data),
             _songs(data),
             _classification(data),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from beatsight.errors import UsageError
+from beatsight.report.song_data import HeardSong
 from beatsight.report.timeline import Hit
 
 # The project's own promise: what the demo reaches on songs it makes itself. Not a claim about recordings.
@@ -98,6 +99,15 @@ class ExampleSong:
 
 
 @dataclass(frozen=True)
+class PackageSongs:
+    """What the package's own transcriber found: a song to hear, and the score over ``count`` songs."""
+
+    heard: HeardSong
+    total: HitScore
+    count: int
+
+
+@dataclass(frozen=True)
 class DemoReport:
     """Everything a demo run has to tell.
 
@@ -125,6 +135,7 @@ class DemoReport:
     songs: Sequence[SongScore]
     example: ExampleSong
     unseen_kits: HitScore | None = None
+    package: PackageSongs | None = None
     outputs: Sequence[tuple[str, str]] = ()
     next_commands: Sequence[tuple[str, str]] = ()
     target_f: float = TARGET_F

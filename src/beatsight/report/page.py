@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from beatsight.files import write_text
 from beatsight.report.clips import Clip, Clips, Player
+from beatsight.report.listening import Listening
 from beatsight.report.parts import (
     Cell,
     Check,
@@ -51,6 +52,7 @@ __all__ = [
     "Facts",
     "Figure",
     "Link",
+    "Listening",
     "Notes",
     "Page",
     "Part",
@@ -100,8 +102,20 @@ def render(page: Page) -> str:
     # Style and script are this package's own files: they go in as they are.
     loader = environment.loader
     assert loader is not None
-    style, script = (Markup(loader.get_source(environment, name)[0]) for name in ("page.css", "page.js"))
+    # What only a player needs is not carried by pages without one.
+    names = ("page", "listening") if _has_player(page.sections) else ("page",)
+    style, script = (
+        Markup("\n".join(loader.get_source(environment, f"{name}.{kind}")[0] for name in names))
+        for kind in ("css", "js")
+    )
     return environment.get_template("page.html").render(page=page, style=style, script=script)
+
+
+def _has_player(parts: Sequence[Part]) -> bool:
+    return any(
+        isinstance(part, Listening) or (isinstance(part, Section | SideBySide) and _has_player(part.parts))
+        for part in parts
+    )
 
 
 def write_page(page: Page, path: str | os.PathLike[str]) -> None:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from beatsight.errors import UsageError
 from beatsight.report.clips import Clips, Player
+from beatsight.report.listening import Listening
 from beatsight.report.plots import meter
 from beatsight.report.svg import tag
 from beatsight.report.text import Value, is_numeric, known, number
@@ -272,6 +273,6 @@ class Section:
 
 
 Part = (
-    Text | Table | Figure | Facts | Commands | Timeline | Clips | SideBySide | Notes | Checks | Verdict
-    | Section
+    Text | Table | Figure | Facts | Commands | Timeline | Clips | Listening | SideBySide | Notes | Checks
+    | Verdict | Section
 )  # fmt: skip

@@ -234,7 +234,7 @@ def _hits_by_layout(root: Path, layout: Layout, paths: list[Path], skipped: dict
 # --- folders of one-shots ---
 
 # Nominal openness of an articulation whose kit tells no more than its name.
-_NOMINAL_OPENNESS = {"hihat_closed": 0.05, "hihat_pedal": 0.0, "hihat_half": 0.45, "hihat_open": 0.9}
+NOMINAL_OPENNESS = {"hihat_closed": 0.05, "hihat_pedal": 0.0, "hihat_half": 0.45, "hihat_open": 0.9}
 
 
 def _hits_by_name(root: Path, paths: list[Path], skipped: dict[Path, str]) -> list[KitHit]:
@@ -256,7 +256,7 @@ def _hits_by_name(root: Path, paths: list[Path], skipped: dict[Path, str]) -> li
         if name.layer is not None:
             layers.setdefault((name.label, name.variant), set()).add(name.layer)
         layer_of.append(name.layer)
-        openness = _NOMINAL_OPENNESS.get(name.label)
+        openness = NOMINAL_OPENNESS.get(name.label)
         hits.append(KitHit(name.label, None, openness, False, name.variant, take, {MAIN_MIC: path}, 0.0))
     for index, (hit, layer) in enumerate(zip(hits, layer_of, strict=True)):
         known = layers.get((hit.label, hit.variant), set())

@@ -109,7 +109,7 @@ def render_drums(kit: Kit, hits: tuple[Hit, ...], n: int) -> Audio:
     return out
 
 
-def _moments(hits: tuple[Hit, ...]) -> list[list[Hit]]:
+def moments(hits: tuple[Hit, ...]) -> list[list[Hit]]:
     """Strokes grouped into moments no longer than ``MOMENT_S``."""
     groups: list[list[Hit]] = []
     for hit in hits:
@@ -118,6 +118,15 @@ def _moments(hits: tuple[Hit, ...]) -> list[list[Hit]]:
         else:
             groups.append([hit])
     return groups
+
+
+def components(group: list[Hit]) -> list[Component]:
+    """One moment's drums; of two strokes on one drum the louder counts."""
+    loudest: dict[str, Hit] = {}
+    for hit in group:
+        if hit.label not in loudest or loudest[hit.label].velocity < hit.velocity:
+            loudest[hit.label] = hit
+    return [_component(hit) for hit in loudest.values()]
 
 
 def _component(hit: Hit) -> Component:
@@ -137,11 +146,7 @@ def make_events(name: str, kit_id: str, performance: Performance, hits: tuple[Hi
     # One more beat on either side, so that strokes just before the first and after the last have a place.
     grid = np.concatenate([[2 * beats[0] - beats[1]], beats, [2 * beats[-1] - beats[-2]]])
     events = []
-    for index, group in enumerate(_moments(hits)):
-        loudest: dict[str, Hit] = {}
-        for hit in group:
-            if hit.label not in loudest or loudest[hit.label].velocity < hit.velocity:
-                loudest[hit.label] = hit
+    for index, group in enumerate(moments(hits)):
         onset = group[0].onset_s
         position = float(np.interp(onset, grid, np.arange(-1, len(grid) - 1)))
         # A tenth of a beat ahead of the bar line still belongs to the new bar: drummers are early.
@@ -152,7 +157,7 @@ def make_events(name: str, kit_id: str, performance: Performance, hits: tuple[Hi
                 sample_id=f"{name}-{index:05d}",
                 session_id=name,
                 onset_time=onset,
-                components=[_component(hit) for hit in loudest.values()],
+                components=components(group),
                 kit_id=kit_id,
                 source_set=SOURCE_SET,
                 is_synthetic=True,

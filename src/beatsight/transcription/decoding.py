@@ -1,12 +1,12 @@
 """From activations to hits: what was struck, when, how hard, how open.
 
-The network answers a hundred times a second for each of the five groups (kick, snare, toms, hats, cymbals) and
-for every articulation. A hit is a peak of its group; its articulation is the strongest of that group's at the
-peak. Toms and cymbals may be struck two at a time, so a second articulation that peaks there in its own right
-is a hit of its own. Percussion that belongs to no group is found by its own peaks.
+The network answers a hundred times a second for each of the five groups (kick, snare, toms, hats, cymbals)
+and for every articulation. A hit is a peak of its group; its articulation is the strongest of that group's at
+the peak. Toms and cymbals may be struck two at a time, so a second articulation that peaks there in its own
+right is a hit of its own. Percussion that belongs to no group is found by its own peaks.
 
-Conventions: activations 0..1, shape (frames, outputs): onsets of groups, of articulations, velocities of groups,
-openness. Frame k lies at ``k * hop_s`` seconds.
+Conventions: activations 0..1, shape (frames, outputs): onsets of groups, of articulations, velocities of
+groups, openness. Frame k lies at ``k * hop_s`` seconds.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from beatsight.audio.peaks import REACH, find_peaks
 from beatsight.models.song_labels import PERCUSSION, group_of
 from beatsight.models.song_model import SongModel, SongSettings
 from beatsight.taxonomy import is_hihat
 from beatsight.transcription.hits import Hit
-from beatsight.transcription.peaks import REACH, find_peaks
 
 # Groups whose instruments are struck two at a time.
 _DOUBLED = ("TT", "CY")
 # Percussion is not the transcriber's business; it is named only where it is certain.
 _PERCUSSION_THRESHOLD = 0.6
-# Frames that a peak and its neighbours may need on either side.
-_EDGE = 2 * REACH + 2
+# Frames on either side that decide whether one is a peak, and where exactly.
+EDGE = REACH
 
 
 class Decoder:
@@ -56,11 +56,11 @@ class Decoder:
         first = reported = 0  # frame of held[0]; first frame whose peaks are not yet reported
         for block in activations:
             held = block if held is None else np.concatenate([held, block])
-            until = first + len(held) - _EDGE
+            until = first + len(held) - EDGE
             if until > reported:
                 yield self._between(held, first, reported, until)
                 reported = until
-                drop = max(0, reported - _EDGE - first)
+                drop = max(0, reported - EDGE - first)
                 held, first = held[drop:], first + drop
         if held is not None:
             yield self._between(held, first, reported, first + len(held))

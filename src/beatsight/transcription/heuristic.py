@@ -30,7 +30,7 @@ _SILENT_POWER = 1e-10
 class Heuristic:
     """Recogniser by band energies."""
 
-    name = "heuristic"
+    name, device, is_model = "heuristic", "cpu", False
 
     def recognise(self, audio: np.ndarray, onsets: Onsets) -> list[dict[str, float]]:
         """Per onset the labels that sound, with a confidence; ``audio`` is not needed."""

@@ -37,7 +37,7 @@ _BANDS_HZ = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One drum stroke that was found.
 

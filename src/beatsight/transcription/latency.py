@@ -25,8 +25,10 @@ from beatsight.audio.io import SAMPLE_RATE, save, stream
 from beatsight.errors import BeatSightError, InputError
 from beatsight.gates.latency import EXCERPT_S, MIN_SONG_S, LatencySettings, Machine, Measured, SongTiming
 from beatsight.manifest.engine.table import Progress
+from beatsight.transcription.choice import Choice, choose_transcriber
+from beatsight.transcription.onset_transcriber import OnsetTranscriber
 from beatsight.transcription.pipeline import transcribe
-from beatsight.transcription.recogniser import Classifier, Recogniser, choose_recogniser
+from beatsight.transcription.transcriber import Transcriber
 
 # Quieter than the last bit of a 16-bit recording at any moment: nothing to hear.
 _SILENT_PEAK = 2.0**-15
@@ -86,7 +88,7 @@ def measure_latency(
     """
     lengths = {path: _listen(path) for path in settings.audio}
     start = clock()
-    recogniser = choose_recogniser(settings.model, device=settings.device)
+    transcriber = choose_transcriber(Choice(settings.model, device=settings.device))
     load_s = clock() - start
     watch = _Stopwatch(clock, progress, settings.repeats * (1 + len(settings.audio)))
     repeats = range(settings.repeats)
@@ -94,10 +96,10 @@ def measure_latency(
         excerpt = Path(folder) / "excerpt.wav"
         excerpt_s = _cut(settings.audio[0], excerpt)
         first = [watch.time(lambda: cold(excerpt, settings))[0] for _ in repeats]
-        transcribe(excerpt, recogniser=recogniser)  # whatever is loaded at first use is loaded now
+        transcribe(excerpt, transcriber=transcriber)  # whatever is loaded at first use is loaded now
     songs = []
     for path, (duration_s, silent) in lengths.items():
-        runs = [watch.time(partial(transcribe, path, recogniser=recogniser)) for _ in repeats]
+        runs = [watch.time(partial(transcribe, path, transcriber=transcriber)) for _ in repeats]
         songs.append(
             SongTiming(
                 path=str(path),
@@ -108,9 +110,9 @@ def measure_latency(
             )
         )
     return Measured(
-        machine=_machine(recogniser),
-        recogniser=recogniser.name,
-        is_model=isinstance(recogniser, Classifier),
+        machine=_machine(transcriber),
+        recogniser=transcriber.name,
+        is_model=transcriber.is_model,
         load_s=load_s,
         excerpt_s=excerpt_s,
         first_results_s=first,
@@ -160,16 +162,18 @@ def _cut(path: Path, excerpt: Path) -> float:
     return len(audio) / SAMPLE_RATE
 
 
-def _machine(recogniser: Recogniser) -> Machine:
+def _machine(transcriber: Transcriber) -> Machine:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    is_model = isinstance(recogniser, Classifier)
+    # A transcriber's model runs in NumPy but for a GPU, a classifier always in torch.
+    is_classifier = isinstance(transcriber, OnsetTranscriber) and transcriber.is_model
+    uses_torch = is_classifier or transcriber.device != "cpu"
     return Machine(
         processor=_processor(),
         cores=usable or 1,
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
-        torch=importlib.metadata.version("torch") if is_model else "",
-        device=str(recogniser.model.device) if isinstance(recogniser, Classifier) else "cpu",
+        torch=importlib.metadata.version("torch") if uses_torch else "",
+        device=transcriber.device,
     )
 
 

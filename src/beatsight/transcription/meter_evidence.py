@@ -2,13 +2,14 @@
 
 A reading is a length of the quarter in pulses, a metre and a first beat. Its evidence:
 
-- place: do the hits of each group fall where drummers put them in such a bar (mean log rate of their places;
-  groups of few hits count in part). A group each, since a dozen crashes say more of the bar than a thousand hats;
-- shape: cosine between the histogram over the bar and the template, all groups;
-- repeat: how much more of the part is there again one, two and four bars later than at other distances, for
-  kick and snare and for the rest: the evidence that needs no template, and the one that tells odd metres;
+- place: do hits fall where drummers put them in such a bar (mean log rate of their places); crashes by
+  themselves were tried and lead astray, since many come before the bar and open hats are taken for them;
+- shape: cosine between the histogram over the bar and the template;
+- repeat: how much more of the part is there again one and two bars later than at other distances;
+- excess: how much more of kick and snare is there again after a bar than after the best distance that is no
+  number of bars. It needs no template, and it is what tells odd metres;
 - start: the part begins on the first beat of a bar;
-- tempo, density: how usual the beat's length and the number of moments in a quarter are (squared log ratios);
+- tempo, density: how usual the quarter's length and the number of moments in it are (squared log ratios);
 - middle: how often the middle of three notes is played, which parts 6/8 from a shuffle.
 
 Units: positions in pulses, places in slots of a twelfth of a quarter.
@@ -29,20 +30,20 @@ GROUPS = 6  # KD SD TT HH RD CR, as in beats.GROUPS
 SPREAD = 0.15  # share of hits that timing moves one slot to either side
 
 EVIDENCE = (
-    "place", "place_crash", "shape", "repeat", "excess", "start", "tempo", "density", "middle_44", "middle_68",
+    "place", "shape", "repeat", "excess", "start", "tempo", "density", "middle_44", "middle_68",
 )  # fmt: skip
 
 # Kick, snare and crash tell bar and backbeat; toms, hats and ride mostly subdivide.
 _GROUP_WEIGHT = np.array([1.0, 1.0, 0.4, 0.4, 0.4, 1.0])
-_DRUMS, _CRASH = [0, 1], 5
-_FEW_HITS = 8.0  # a group of so many hits counts half
+_DRUMS = [0, 1]
 _START_REACH = 0.2  # quarters
 # Distances, in quarters, that the repetition after a bar is held against.
 _REPEAT_LAGS = np.array([2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0])
 _BLUR = 0.27  # repeated hits count in part when they are a 24th of a pulse off
 _OVERLAP = 0.7  # share of the part up to which a distance is looked at: beyond, too little overlaps
+# Short quarters fit any part better by chance, so these centres lie on the slow side of usual tempi.
 _TEMPO_CENTRE_S = 0.79
-_DENSITY_CENTRE = 4.1
+_DENSITY_CENTRE = 4.1  # moments with a hit, per quarter
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,6 @@ class Part:
         )
         # Strength within a group tells accents from ghost notes; between groups it is a matter of the mix.
         self._accent = np.clip(strengths / np.maximum(loud[groups], 1e-3), 0.1, 1.0)
-        number = np.bincount(groups, minlength=GROUPS)
-        self._trust = number / (number + _FEW_HITS)
         # Hits closer than a slot are one moment.
         moments = 1 + np.sum(np.diff(position) > 1 / self._FINE)
         self._moments_per_pulse = moments / max(position[-1] - position[0], 1.0)
@@ -136,14 +135,16 @@ class Part:
         gain = first + 0.5 * (first if np.isnan(second) else second)
         return float(gain), float(drum_bars[0] - drum_others[foreign].max())
 
-    def evidence(self, template: Template, level: float, phases: int, rank: FloatArray) -> tuple[IntArray, FloatArray]:
+    def evidence(
+        self, template: Template, level: float, phases: int, rank: FloatArray
+    ) -> tuple[IntArray, FloatArray]:
         """The best first beats for one length of the quarter and one metre.
 
         Args:
             template: the metre.
             level: length of the quarter in pulses.
             phases: how many first beats.
-            rank: weights of the first three kinds of evidence, by which they are chosen.
+            rank: weights of the first two kinds of evidence, by which the first beats are chosen.
 
         Returns:
             First beats in slots, (phases,), and their evidence, (phases, len(EVIDENCE)).
@@ -157,9 +158,8 @@ class Part:
         share = np.sqrt(table.sum(axis=1)) * _GROUP_WEIGHT
         shape = _unit_rows(smear(table, SPREAD)) * (share / share.sum())[:, None]
         alike = np.fft.irfft(np.fft.rfft(shape) * np.conj(np.fft.rfft(_unit_rows(template.rates))), size)
-        crash = place[_CRASH] / max(float(table[_CRASH].sum()), 1e-9) * self._trust[_CRASH]
         overall = place.sum(axis=0) / float(table.sum(axis=1) @ _GROUP_WEIGHT)
-        by_phase = np.stack((overall, crash, alike.sum(axis=0)))
+        by_phase = np.stack((overall, alike.sum(axis=0)))
         left = rank @ by_phase
         chosen = []
         for _ in range(phases):
@@ -171,9 +171,9 @@ class Part:
         shared = [*self._repeat_gains(level, template.quarters), 0.0, tempo**2, density**2, 0.0, 0.0]
         found = np.empty((phases, len(EVIDENCE)))
         for row, phase in zip(found, chosen, strict=True):
-            row[:3], row[3:] = by_phase[:, phase], shared
+            row[:2], row[2:] = by_phase[:, phase], shared
             ahead = (self.position[0] / level * SLOTS - phase) / size
-            row[5] = abs(ahead - round(ahead)) * template.quarters < _START_REACH
+            row[4] = abs(ahead - round(ahead)) * template.quarters < _START_REACH
             if template.third:
-                row[8 if template.beat == 1.0 else 9] = _middle_share(slot, phase, template.third)
+                row[7 if template.beat == 1.0 else 8] = _middle_share(slot, phase, template.third)
         return np.array(chosen), found

@@ -1,34 +1,49 @@
 """Song in, chart out: the steps in order.
 
-    audio -> onset candidates -> labels of every drum at each -> velocity -> tempo and meter -> chart
+    audio -> hits (a :class:`~.transcriber.Transcriber`) -> classes of a vocabulary -> tempo and meter ->
+    chart
 
-Long files are read in blocks with overlapping edges: memory is that of a block, whatever the length.
+Audio is read and worked on in blocks: but for the hits themselves, memory is that of a block, whatever the
+length.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from beatsight.audio.io import SAMPLE_RATE, probe, stream
-from beatsight.audio.onsets import HOP_S, Onsets, detect_onsets
 from beatsight.charts import Chart
 from beatsight.charts.build import audio_ref, build_chart, iso_utc
 from beatsight.charts.chart import GenerationMetadata, Timing, TimingPoint
+from beatsight.errors import UsageError
+from beatsight.transcription.choice import Choice, choose_transcriber
 from beatsight.transcription.difficulty import difficulty
-from beatsight.transcription.hits import Hit, attack_levels, with_velocities
-from beatsight.transcription.recogniser import Recogniser, choose_recogniser
+from beatsight.transcription.hits import Hit
 from beatsight.transcription.tempo import estimate_timing
+from beatsight.transcription.transcriber import CHART_VOCABULARIES, SingleStrokes, Transcriber, folded
 from beatsight.version import VERSION
 
-_BLOCK_S, _EDGE_S = 120.0, 2.0
-# The same drum twice within this is one stroke found twice; the closest flams are wider.
-_SAME_STROKE_S = 0.025
+
+@dataclass(frozen=True)
+class Found:
+    """What was heard in a song.
+
+    Attributes:
+        hits: in order of time.
+        duration_s: length of the audio in seconds.
+        left_out: label -> count of hits without a class in the vocabulary.
+    """
+
+    hits: list[Hit]
+    duration_s: float
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def transcribe(
@@ -37,85 +52,92 @@ def transcribe(
     model: str | os.PathLike[str] | None = None,
     use_ml: bool | None = None,
     device: str = "auto",
-    recogniser: Recogniser | None = None,
+    engine: str | None = None,
+    vocabulary: str = "classifier",
+    transcriber: Transcriber | None = None,
 ) -> Chart:
     """Transcribe the drums of a recording.
 
     Args:
         path: any audio file that can be decoded.
-        model: a model file; by default decided as :mod:`beatsight.transcription.recogniser` says.
-        use_ml: False for the heuristic, True for a model and nothing else.
+        model: a model file; by default decided as :mod:`beatsight.transcription.choice` says.
+        use_ml: False for the rule of thumb, True for a model and nothing else.
         device: where the model runs.
-        recogniser: one already loaded, for many songs; the three above are then not looked at.
+        engine: ``numpy``, ``onnx`` or ``torch``.
+        vocabulary: of the chart's labels: ``classifier`` (12), ``production`` (18) or ``extended`` (24).
+        transcriber: one already loaded, for many songs; model, use_ml, device and engine are then not looked
+        at.
 
     Returns:
-        the chart; ``beatsight.charts.write_chart`` writes it.
+        the chart; ``beatsight.charts.write_chart`` writes it. ``skipped`` counts the hits that have no class
+        in the vocabulary. A hit of a hat under a stick carries its ``openness`` in ``extra``.
 
     Raises:
         InputError: the audio or the model cannot be used.
+        UsageError: no such vocabulary, device or engine.
     """
-    recogniser = recogniser or choose_recogniser(model, use_ml=use_ml, device=device)
-    hits, length = find_hits(path, recogniser)
-    return make_chart(path, hits, length / SAMPLE_RATE, recogniser.name)
+    transcriber = transcriber or choose_transcriber(Choice(model, use_ml, device, engine))
+    found = find_hits(path, transcriber, vocabulary)
+    return make_chart(path, found.hits, found.duration_s, transcriber.name, found.left_out)
 
 
-def find_hits(path: str | os.PathLike[str], recogniser: Recogniser) -> tuple[list[Hit], int]:
-    """All hits of a file, in order of time, and the file's length in samples at 44.1 kHz."""
-    hits: list[Hit] = []
-    length = 0
-    for audio, first, start, end in _blocks(path):
-        onsets = detect_onsets(audio)
-        times = onsets.times_s + first / SAMPLE_RATE
-        mine = (times >= start / SAMPLE_RATE) & (times < end / SAMPLE_RATE)
-        onsets = Onsets(onsets.times_s[mine], onsets.strengths[mine], onsets.power)
-        found = recogniser.recognise(audio, onsets)
-        levels = {label: attack_levels(onsets, label) for label in {x for names in found for x in names}}
-        for index, (time, names) in enumerate(zip(times[mine], found, strict=True)):
-            hits += [
-                Hit(float(time), label, score, float(levels[label][index])) for label, score in names.items()
-            ]
-        length = end
-    return with_velocities(_single_strokes(hits)), length
+def find_hits(
+    path: str | os.PathLike[str], transcriber: Transcriber, vocabulary: str = "classifier"
+) -> Found:
+    """All hits of a file, by the classes of a vocabulary.
+
+    Raises:
+        InputError: the audio cannot be used.
+        UsageError: no such vocabulary of charts.
+    """
+    check_vocabulary(vocabulary)
+    audio = _Counted(stream(path))
+    left_out: Counter[str] = Counter()
+    strokes, hits = SingleStrokes(), []
+    for some in transcriber.find_hits(audio):
+        hits += strokes.of(folded(some, vocabulary, left_out))
+    hits.sort(key=lambda hit: (hit.time_s, hit.label))
+    return Found(hits, audio.samples / SAMPLE_RATE, dict(left_out))
 
 
-def _blocks(path: str | os.PathLike[str]) -> Iterator[tuple[np.ndarray, int, int, int]]:
-    """(audio with its edges, where its first sample lies, first sample to report, past-the-last)."""
-    # Whole frames of the onset detector: every block then sees the frames that the whole file would have, and
-    # a stroke at a border is not found on neither side of it.
-    hop = round(HOP_S * SAMPLE_RATE)
-    block, edge = (round(length_s / HOP_S) * hop for length_s in (_BLOCK_S, _EDGE_S))
-    held = np.zeros(0, np.float32)
-    first = start = 0
-    for chunk in stream(path):
-        held = np.concatenate([held, chunk])
-        while first + len(held) >= start + block + edge:
-            stop = start + block
-            yield held[: stop + edge - first], first, start, stop
-            held, first, start = held[stop - edge - first :], stop - edge, stop
-    yield held, first, start, first + len(held)
+def check_vocabulary(vocabulary: str) -> None:
+    """Refuse a vocabulary that charts are not written in.
+
+    Raises:
+        UsageError: the known ones are listed.
+    """
+    if vocabulary not in CHART_VOCABULARIES:
+        raise UsageError(f"unknown vocabulary {vocabulary!r}; known: {', '.join(CHART_VOCABULARIES)}")
 
 
-def _single_strokes(hits: list[Hit]) -> list[Hit]:
-    """One hit where a drum was found twice within ``_SAME_STROKE_S``: the earlier time, the higher score."""
-    kept: list[Hit] = []
-    latest: dict[str, int] = {}
-    for hit in sorted(hits, key=lambda hit: (hit.time_s, hit.label)):
-        index = latest.get(hit.label)
-        if index is not None and hit.time_s - kept[index].time_s < _SAME_STROKE_S:
-            first = kept[index]
-            kept[index] = replace(
-                first,
-                confidence=max(first.confidence, hit.confidence),
-                level_db=max(first.level_db, hit.level_db),
-            )
-        else:
-            latest[hit.label] = len(kept)
-            kept.append(hit)
-    return kept
+class _Counted:
+    """Pieces of audio, counted as they go by."""
+
+    def __init__(self, pieces: Iterable[np.ndarray]) -> None:
+        self._pieces, self.samples = pieces, 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for piece in self._pieces:
+            self.samples += len(piece)
+            yield piece
 
 
-def make_chart(path: str | os.PathLike[str], hits: list[Hit], duration_s: float, recogniser: str) -> Chart:
-    """The chart of found hits: tempo and meter estimated, lanes and difficulty set, provenance noted."""
+def make_chart(
+    path: str | os.PathLike[str],
+    hits: list[Hit],
+    duration_s: float,
+    name: str,
+    left_out: Mapping[str, int] | None = None,
+) -> Chart:
+    """The chart of found hits: tempo and meter estimated, lanes and difficulty set, provenance noted.
+
+    Args:
+        path: the song.
+        hits: in order of time.
+        duration_s: of the song.
+        name: of what found the hits.
+        left_out: what was found and is not in the chart, for ``Chart.skipped``.
+    """
     timing = estimate_timing(
         np.array([hit.time_s for hit in hits]),
         np.array([hit.velocity for hit in hits]),
@@ -126,7 +148,7 @@ def make_chart(path: str | os.PathLike[str], hits: list[Hit], duration_s: float,
         TimingPoint(time=round(time_s * 1000), bpm=round(bpm, 3), time_signature=timing.meter)
         for time_s, bpm in timing.points
     ]
-    return build_chart(
+    chart = build_chart(
         [(hit.time_s, hit.label, hit.velocity) for hit in hits],
         title=Path(path).stem,
         artist="",
@@ -139,9 +161,20 @@ def make_chart(path: str | os.PathLike[str], hits: list[Hit], duration_s: float,
         ),
         difficulty=difficulty([(hit.time_s, hit.label, hit.velocity) for hit in hits], timing),
         generation=GenerationMetadata(
-            model_version=f"beatsight {VERSION}, {recogniser}",
+            model_version=f"beatsight {VERSION}, {name}",
             confidence=round(float(np.mean([hit.confidence for hit in hits])), 4) if hits else 0.0,
             processed_at=iso_utc(datetime.now(UTC)),
             manual_edits=False,
         ),
     )
+    chart.skipped = dict(left_out or {})
+    _add_openness(chart, hits)
+    return chart
+
+
+def _add_openness(chart: Chart, hits: list[Hit]) -> None:
+    """Openness beside the chart's own keys, where it is known."""
+    known = {(round(hit.time_s * 1000), hit.label): hit.openness for hit in hits if hit.openness is not None}
+    for drawn in chart.hit_objects:
+        if (openness := known.get((drawn.time, drawn.component))) is not None:
+            drawn.extra["openness"] = round(openness, 3)

@@ -14,24 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from beatsight.audio.frames import FLOOR_DB, FrameConfig, song_levels
-from beatsight.audio.io import SAMPLE_RATE
+from beatsight.audio.io import find_audio
 from beatsight.dataset.frames.shards import shard_names, to_steps, write_shard
-from beatsight.synth.studio.backing import Recordings, load_recordings, make_backing
-from beatsight.synth.studio.bank import Bank, load_bank
-from beatsight.synth.studio.drumset import Drumset, DrumsetConfig
-from beatsight.synth.studio.mixing import BusConfig, place_strokes, treat_bus
-from beatsight.synth.studio.playing import (
-    Groove,
-    PlayingConfig,
-    Stroke,
-    draw_strokes,
-    groove_weights,
-    read_grooves,
-)
-
-# Every track is brought to this level over its loud part.
-LEVEL_DB = -20.0
-_LOUD_SHARE = 0.03
+from beatsight.synth.studio.backing import BackingConfig, load_recordings
+from beatsight.synth.studio.bank import load_bank
+from beatsight.synth.studio.drumset import DrumsetConfig
+from beatsight.synth.studio.mixing import BusConfig
+from beatsight.synth.studio.performances import Stroke, read_grooves
+from beatsight.synth.studio.playing import PlayingConfig
+from beatsight.synth.studio.song import SongConfig, Stock, make_band, make_drums, moved
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ class RenderConfig:
         seconds: length of a song.
         songs: songs a shard.
         seed: of everything.
-        playing, drumset, bus: how songs vary.
+        playing, drumset, bus, backing: how songs vary.
         frames: the spectrogram.
     """
 
@@ -64,24 +55,21 @@ class RenderConfig:
     playing: PlayingConfig = field(default_factory=PlayingConfig)
     drumset: DrumsetConfig = field(default_factory=DrumsetConfig)
     bus: BusConfig = field(default_factory=BusConfig)
+    backing: BackingConfig = field(default_factory=BackingConfig)
     frames: FrameConfig = field(default_factory=FrameConfig)
-
-
-def levelled(audio: np.ndarray) -> np.ndarray:
-    """The track with its loud half-seconds at ``LEVEL_DB`` (RMS); silence stays silence."""
-    size = SAMPLE_RATE // 2
-    blocks = audio[: len(audio) // size * size].reshape(-1, size)
-    power = np.mean(np.square(blocks, dtype=np.float64), axis=1)
-    loud = power[power > _LOUD_SHARE * power.max(initial=0.0)]
-    if not len(loud):
-        return audio
-    return audio * np.float32(10 ** (LEVEL_DB / 20) / np.sqrt(loud.mean()))
 
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """One track: audio (samples,), the strokes in it, its levels (frames, bands) in dB, and the levels of each
-    stroke alone as the track has it (strokes, bands); the lowest level where they are not known."""
+    """One track.
+
+    Attributes:
+        audio: shape (samples,).
+        strokes: those in it.
+        levels: its mel levels in dB, shape (frames, bands).
+        attacks: levels of each stroke alone as the track has it, shape (strokes, bands); the lowest level
+            where they are not known.
+    """
 
     audio: np.ndarray
     strokes: list[Stroke]
@@ -94,44 +82,43 @@ class Studio:
 
     def __init__(self, config: RenderConfig) -> None:
         self.config = config
-        self.bank: Bank = load_bank(config.kits, leave_out=config.leave_out, only=config.only)
-        self.grooves: list[Groove] = read_grooves(config.grooves, split=config.split)[0]
-        self._weights = groove_weights(self.grooves)
-        self.recordings: Recordings = load_recordings(config.recordings)
+        self.stock = Stock.of(
+            load_bank(config.kits, leave_out=config.leave_out, only=config.only),
+            read_grooves(config.grooves, split=config.split)[0],
+            load_recordings(config.recordings),
+        )
+        self._song = SongConfig(
+            config.seconds, config.seed, config.playing, config.drumset, config.bus, config.backing
+        )
 
     def drums(self, number: int) -> Rendered:
         """The drum track of a song."""
-        config = self.config
-        rng = np.random.default_rng([config.seed, 0, number])
-        n = round(config.seconds * SAMPLE_RATE)
-        strokes = draw_strokes(rng, self.grooves, self._weights, config.seconds, config.playing)
-        drums = Drumset(rng, self.bank, config.drumset)
-        placed = place_strokes(rng, drums, strokes, n)
-        audio = levelled(treat_bus(rng, placed.track, placed.send, config.bus))
-        levels = song_levels(audio, config.frames)
+        frames = self.config.frames
+        track = make_drums(self.stock, self._song, number)
+        placed, damage = track.placed, track.damage
+        audio = damage.worn(damage.warped(track.audio))
+        levels = song_levels(audio, frames)
         # What the bus did to the spectrum at that moment, it did to the stroke.
-        dry = song_levels(placed.track, config.frames)
-        at = [min(round(s.time_s / config.frames.hop_s) + 1, len(dry) - 1) for s in placed.strokes]
+        dry = song_levels(placed.track, frames)
+        at = [min(round(s.time_s / frames.hop_s) + 1, len(dry) - 1) for s in placed.strokes]
         attacks = placed.attacks_db + (levels[at] - dry[at]) if at else placed.attacks_db
-        return Rendered(audio, placed.strokes, levels, attacks.reshape(len(at), config.frames.n_mels))
+        attacks = attacks.reshape(len(at), frames.n_mels)
+        return Rendered(audio, moved(placed.strokes, damage), levels, attacks)
 
     def backing(self, number: int) -> Rendered:
         """The backing of a song; of the percussion in it no attacks are known."""
-        rng = np.random.default_rng([self.config.seed, 1, number])
-        n = round(self.config.seconds * SAMPLE_RATE)
-        audio, strokes = make_backing(rng, self.bank, self.recordings, n)
-        audio, bands = levelled(audio), self.config.frames.n_mels
-        return Rendered(
-            audio, strokes, song_levels(audio, self.config.frames), np.full((len(strokes), bands), FLOOR_DB)
-        )
+        audio, strokes = make_band(self.stock, self._song, number)
+        frames = self.config.frames
+        unknown = np.full((len(strokes), frames.n_mels), FLOOR_DB)
+        return Rendered(audio, strokes, song_levels(audio, frames), unknown)
 
 
 _studio: Studio | None = None
 
 
-def _start(config: RenderConfig) -> None:
+def _start(studio: Studio) -> None:
     global _studio
-    _studio = Studio(config)
+    _studio = studio
 
 
 def _shard(job: tuple[Path, str, int]) -> str:
@@ -180,8 +167,10 @@ def render_shards(
     jobs.sort(key=lambda job: job[2] / max(1, drums if job[1] == "drums" else backings))
     if not jobs:
         return 0
+    # Read here and handed over: a process that fails to start would be started again for ever.
+    studio = Studio(config)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(jobs)), initializer=_start, initargs=(config,)) as pool:
+    with context.Pool(min(workers, len(jobs)), initializer=_start, initargs=(studio,)) as pool:
         for done, _ in enumerate(pool.imap_unordered(_shard, jobs), start=1):
             if progress:
                 progress(done, len(jobs))
@@ -190,8 +179,6 @@ def render_shards(
 
 def find_recordings(folders: Sequence[Path], leave_out: Sequence[str] = ()) -> tuple[Path, ...]:
     """Audio files under folders, without those whose name contains one of ``leave_out``."""
-    from beatsight.audio.io import find_audio
-
     return tuple(
         path
         for folder in folders

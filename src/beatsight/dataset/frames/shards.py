@@ -1,12 +1,12 @@
 """Shards of rendered songs: mel levels of drums and of backings, apart, and the strokes in them.
 
-Drums and backings are kept apart so that training can mix any two at any level: an hour of each gives thousands
-of hours of mixtures.
+Drums and backings are kept apart so that training can mix any two at any level: an hour of each gives
+thousands of hours of mixtures.
 
-A shard is three files: ``<name>.levels.npy``, uint8 of shape (songs, frames, bands) in steps of half a dB from
--90 dB; ``<name>.strokes.npy``, a table of :data:`STROKE`; and ``<name>.attacks.npy``, the levels of every stroke
-alone, uint8 of shape (strokes, bands) likewise. They are written aside and renamed, the levels last, so that a
-shard with levels is whole. ``np.load`` reads them without pickle.
+A shard is three files: ``<name>.levels.npy``, uint8 of shape (songs, frames, bands) in steps of half a dB
+from -90 dB; ``<name>.strokes.npy``, a table of :data:`STROKE`; and ``<name>.attacks.npy``, the levels of
+every stroke alone, uint8 of shape (strokes, bands) likewise. They are written aside and renamed, the levels
+last, so that a shard with levels is whole. ``np.load`` reads them without pickle.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from beatsight.audio.frames import FLOOR_DB
 from beatsight.errors import InputError
 from beatsight.files import atomic_path
-from beatsight.synth.studio.playing import Stroke
+from beatsight.synth.studio.performances import Stroke
 from beatsight.taxonomy import CANONICAL
 
 STEP_DB = 0.5

@@ -10,7 +10,6 @@ Regions whose sample is missing or names no drum are counted, those with a fault
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,9 +18,9 @@ from beatsight.errors import InputError
 from beatsight.events import Component, Event
 from beatsight.sources.contract import Card, Option, Report, Settings, Source
 from beatsight.sources.kit_events import KitFolder, kit_events, kit_folders, strike_event
-from beatsight.synth.kit_layouts.names import NO_DRUM, read_name
 from beatsight.synth.sfz import Region, read_sfz
-from beatsight.taxonomy import is_hihat, is_known, note_map
+from beatsight.synth.sfz_kit import is_choke, region_label, spanned, strike_velocity
+from beatsight.taxonomy import is_hihat
 
 CARD = Card(
     name="sfz_kits",
@@ -42,9 +41,6 @@ _BY = Option(
     "read layouts and, for kits without, .sfz files (auto), or only one",
     ("auto", "layout", "sfz"),
 )
-_NUMBERED = re.compile(r"([A-Za-z]+)(\d+)([A-Z][a-z]+|[A-Z]+)")
-_CHOKE = re.compile(r"choked?(?![a-z])", re.IGNORECASE)
-_WHOLE_RANGE = (1, 127)
 
 
 @dataclass(frozen=True)
@@ -79,48 +75,13 @@ def find(root: Path, settings: Settings) -> list[KitFolder | SfzFile]:
     return [*folders, *instruments]
 
 
-def _joined(match: re.Match[str]) -> str:
-    """``ride1Bell`` is the bell of the first ride; ``crash2Choke`` stays: no drum is called crash choke."""
-    first, _, second = match.groups()
-    return f"{first}_{second}" if is_known(f"{first}_{second}") else match.group()
-
-
-def _label(region: Region) -> tuple[str | None, str]:
-    """Label, or the reason for none."""
-    named = read_name(PurePosixPath(_NUMBERED.sub(_joined, region.sample)))
-    if named.label or named.reason != NO_DRUM:
-        return named.label, named.reason
-    for text in region.labels:
-        label = read_name(PurePosixPath(text.replace("/", " "))).label
-        if label:
-            return label, ""
-    if region.keys and region.keys[0] == region.keys[1] and region.keys[0] in note_map("gm"):
-        return note_map("gm")[region.keys[0]], ""
-    return None, NO_DRUM
-
-
-def _spanned(ranges: list[tuple[int, int] | None]) -> tuple[int, int] | None:
-    """The range from the lowest to the highest, or None where one of them is not stated."""
-    stated = [pair for pair in ranges if pair is not None]
-    if len(stated) < len(ranges):
-        return None
-    return min(low for low, _ in stated), max(high for _, high in stated)
-
-
 def _component(regions: list[Region], label: str) -> Component:
-    velocities = _spanned([region.velocities for region in regions])
-    if (
-        velocities is not None
-        and max(1, velocities[0]) == _WHOLE_RANGE[0]
-        and velocities[1] == _WHOLE_RANGE[1]
-    ):
-        velocities = None  # one layer for all: it does not say how hard this strike was
-    pedal = _spanned([region.pedal for region in regions]) if is_hihat(label) else None
+    pedal = spanned([region.pedal for region in regions]) if is_hihat(label) else None
     return Component(
         label=label,
-        velocity=round(sum(velocities) / 2 / 127, 4) if velocities else None,
+        velocity=strike_velocity(regions),
         openness_raw=sum(pedal) / 2 if pedal else None,
-        choke=True if _CHOKE.search(regions[0].sample) else None,
+        choke=True if is_choke(regions[0]) else None,
     )
 
 
@@ -141,7 +102,7 @@ def _instrument_events(file: SfzFile, report: Report) -> list[Event]:
             by_sample.setdefault(region.path, []).append(region)
     events = []
     for path, regions in by_sample.items():
-        label, why = _label(regions[0])
+        label, why = region_label(regions[0])
         if label is None:
             report.unmapped(regions[0].sample, _place(regions[0].line, report), why)
             continue

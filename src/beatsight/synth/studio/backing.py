@@ -27,8 +27,8 @@ from beatsight.synth.studio.codec import through_codec
 from beatsight.synth.studio.drumset import Drumset, DrumsetConfig
 from beatsight.synth.studio.filters import high_pass, low_pass
 from beatsight.synth.studio.mixing import place_strokes
-from beatsight.synth.studio.playing import Stroke
-from beatsight.synth.studio.strings import play_strings
+from beatsight.synth.studio.performances import Stroke
+from beatsight.synth.studio.strings import play_strings, strum
 from beatsight.synth.studio.voice import sing
 
 _PERCUSSION = ("clap", "tambourine", "shaker", "cowbell")
@@ -49,7 +49,8 @@ def load_recordings(files: Sequence[Path], long_from_s: float = 6.0) -> Recordin
     Raises:
         InputError: one of them cannot be read.
     """
-    long, short = [], []
+    long: list[tuple[np.ndarray, float]] = []
+    short: list[tuple[np.ndarray, float]] = []
     for path in files:
         audio = io.load(path)
         peak = float(np.abs(audio).max(initial=0.0))
@@ -110,9 +111,11 @@ def _band(rng: np.random.Generator, n: int) -> np.ndarray:
     return audio
 
 
-def _percussion(rng: np.random.Generator, bank: Bank, n: int) -> tuple[np.ndarray, list[Stroke]] | None:
+def _percussion(
+    rng: np.random.Generator, bank: Bank, n: int, config: DrumsetConfig | None = None
+) -> tuple[np.ndarray, list[Stroke]] | None:
     """One or two percussion instruments in a steady pattern."""
-    known = [label for label in _PERCUSSION if label in bank.pieces]
+    known = [label for label in _PERCUSSION if config or label in bank.pieces]
     if not known:
         return None
     seconds, strokes = n / SAMPLE_RATE, []
@@ -125,7 +128,7 @@ def _percussion(rng: np.random.Generator, bank: Bank, n: int) -> tuple[np.ndarra
                 velocity = float(np.clip(accents[index % 8] + rng.normal(0.0, 0.08), 0.05, 1.0))
                 strokes.append(Stroke(max(0.0, float(time + rng.normal(0.0, 0.008))), str(label), velocity))
     strokes.sort(key=lambda s: s.time_s)
-    drums = Drumset(rng, bank, DrumsetConfig(own_kit_share=0.0))
+    drums = Drumset(rng, bank, config or DrumsetConfig(own_kit_share=0.0))
     placed = place_strokes(rng, drums, strokes, n)
     return placed.track, placed.strokes
 
@@ -160,8 +163,25 @@ def _treated(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
     return audio
 
 
+@dataclass(frozen=True)
+class BackingConfig:
+    """How backings are drawn.
+
+    Attributes:
+        strum_share: of songs with strummed steel strings.
+        synthetic_percussion_share: of songs with invented tambourines, shakers, claps and bells.
+    """
+
+    strum_share: float = 0.0
+    synthetic_percussion_share: float = 0.0
+
+
 def make_backing(
-    rng: np.random.Generator, bank: Bank, recordings: Recordings, n: int
+    rng: np.random.Generator,
+    bank: Bank,
+    recordings: Recordings,
+    n: int,
+    config: BackingConfig | None = None,
 ) -> tuple[np.ndarray, list[Stroke]]:
     """The rest of a song.
 
@@ -170,6 +190,7 @@ def make_backing(
         bank: where percussion comes from.
         recordings: sounds without drums.
         n: length in samples.
+        config: what is drawn beside the rest.
 
     Returns:
         float32 of shape (n,), RMS 1 (zeros if nothing plays); and the percussion strokes in it.
@@ -188,8 +209,16 @@ def make_backing(
             layer = make()
             if layer is not None and float(np.abs(layer).max(initial=0.0)) > 0.0:
                 track += _unit(layer) * np.float32(10 ** (rng.normal(0.0, 4.0) / 20))
+    config = config or BackingConfig()
+    if config.strum_share and rng.random() < config.strum_share:
+        track += _unit(strum(rng, n)) * np.float32(10 ** (rng.normal(0.0, 4.0) / 20))
     strokes: list[Stroke] = []
-    if rng.random() < 0.28 and (found := _percussion(rng, bank, n)) is not None:
+    if config.synthetic_percussion_share and rng.random() < config.synthetic_percussion_share:
+        found = _percussion(rng, Bank({}, ()), n, DrumsetConfig(own_kit_share=0.0, synthetic_share=1.0))
+        if found is not None:
+            audio, strokes = found
+            track += _unit(audio) * np.float32(10 ** (rng.normal(-4.0, 5.0) / 20))
+    elif rng.random() < 0.28 and (found := _percussion(rng, bank, n)) is not None:
         audio, strokes = found
         if float(np.abs(audio).max(initial=0.0)) > 0.0:
             track += _unit(audio) * np.float32(10 ** (rng.normal(-5.0, 4.0) / 20))

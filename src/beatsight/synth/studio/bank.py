@@ -19,7 +19,9 @@ import numpy as np
 
 from beatsight.audio import io
 from beatsight.errors import InputError
+from beatsight.synth.kit_layouts import USER_LAYOUT, layout_of
 from beatsight.synth.sample_kit import KitHit, SampleKit, find_kits, read_kit, unique_hits
+from beatsight.synth.sfz_kit import read_sfz_kit
 from beatsight.taxonomy import is_hihat, resolve
 
 # The instruments a song asks for. A ride's bow, bell and edge are one cymbal, as are the hat's positions.
@@ -98,11 +100,13 @@ class Bank:
 
     Attributes:
         pieces: role -> its pieces, in order of kit and name.
-        skipped: (path, reason) of what could not be used.
+        skipped: (path, reason) of what is no stroke of a drum that can be named.
+        damaged: (path, reason) of strokes whose sound cannot be read, or is silent.
     """
 
     pieces: dict[str, tuple[Piece, ...]]
     skipped: tuple[tuple[Path, str], ...]
+    damaged: tuple[tuple[Path, str], ...] = ()
 
     def kits(self) -> tuple[str, ...]:
         """Names of the kits, sorted."""
@@ -121,7 +125,12 @@ def _cut(channels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: audio[:end] for name, audio in channels.items()}
 
 
-def _take(kit: SampleKit, hit: KitHit) -> Take:
+def load_take(kit: SampleKit, hit: KitHit) -> Take:
+    """Decode one stroke with all its microphones.
+
+    Raises:
+        InputError: a file cannot be read, or all are silent.
+    """
     channels = _cut({name: io.load(path) for name, path in hit.mics.items()})
     stored, scales = {}, {}
     mix = np.zeros(max(map(len, channels.values())), np.float32)
@@ -155,6 +164,38 @@ def _piece_name(hit: KitHit, role: str) -> str:
     return hit.variant.replace("Choke", "")
 
 
+def read_kits(place: Path) -> list[SampleKit]:
+    """The kits of an ``.sfz`` file or a folder: those with a layout, those told by an ``.sfz``, one-shots.
+
+    An ``.sfz`` inside a kit with a layout is not read, since the layout knows more; of the folders of
+    one-shots those are left out that belong to an ``.sfz``.
+
+    Raises:
+        InputError: no such file or folder, no kit in it, or a faulty layout.
+    """
+    if place.suffix.lower() == ".sfz" and not place.is_dir():
+        return [read_sfz_kit(place)]
+    files = sorted(p for p in place.rglob("*") if p.suffix.lower() == ".sfz" and p.is_file())
+    root = place.resolve()
+    instruments = []
+    for path in files:
+        home = path.resolve().parent
+        inner = [home, *(folder for folder in home.parents if root in (folder, *folder.parents))]
+        if not any(layout_of(folder) for folder in inner):
+            instruments.append(path)
+    if not instruments:
+        return [read_kit(path) for path in find_kits(place)]
+    homes = {path.resolve().parent for path in instruments}
+    kits = [read_sfz_kit(path) for path in instruments]
+    try:
+        folders = find_kits(place)
+    except InputError:
+        if any(place.rglob(USER_LAYOUT)):
+            raise
+        return kits  # nothing but instruments
+    return [read_kit(path) for path in folders if homes.isdisjoint((path, *path.parents))] + kits
+
+
 def load_bank(
     folders: Iterable[Path],
     *,
@@ -165,7 +206,7 @@ def load_bank(
     """Decode all kits under some folders.
 
     Args:
-        folders: each a kit or a folder of kits.
+        folders: each a kit, a folder of kits or an ``.sfz`` file.
         leave_out: names of kits (as :func:`read_kit` names them) whose strokes are not used; a stroke that
             another kit shares with one of them is not used either.
         only: where given, only kits of these names.
@@ -174,19 +215,20 @@ def load_bank(
     Raises:
         InputError: a folder holds no kit, or nothing usable is left.
     """
-    kits = [read_kit(path) for folder in folders for path in find_kits(folder)]
+    kits = [kit for folder in folders for kit in read_kits(Path(folder))]
     banned = {path for kit in kits if kit.name in leave_out for hit in kit.hits for path in hit.mics.values()}
     kits = [kit for kit in kits if kit.name not in leave_out and (not only or kit.name in only)]
     skipped = [entry for kit in kits for entry in kit.skipped]
     wanted = [(kit, hit) for kit, hit in unique_hits(kits) if banned.isdisjoint(hit.mics.values())]
+    damaged: list[tuple[Path, str]] = []
     found: dict[tuple[str, str, str], list[Take]] = {}
     roles: dict[str, dict[str, str]] = {}
     for done, (kit, hit) in enumerate(wanted, start=1):
         role = role_of(resolve(hit.label))
         try:
-            take = _take(kit, hit)
+            take = load_take(kit, hit)
         except InputError as error:
-            skipped.append((next(iter(hit.mics.values())), str(error)))
+            damaged.append((next(iter(hit.mics.values())), str(error)))
             continue
         found.setdefault((kit.name, role, _piece_name(hit, role)), []).append(take)
         roles[kit.name] = {name: mic.role for name, mic in kit.mics.items()}
@@ -197,4 +239,4 @@ def load_bank(
     pieces: dict[str, list[Piece]] = {}
     for (kit_name, role, name), takes in sorted(found.items()):
         pieces.setdefault(role, []).append(Piece(kit_name, role, name, tuple(takes), roles[kit_name]))
-    return Bank({role: tuple(items) for role, items in pieces.items()}, tuple(skipped))
+    return Bank({role: tuple(items) for role, items in pieces.items()}, tuple(skipped), tuple(damaged))

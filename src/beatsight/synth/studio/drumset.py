@@ -1,8 +1,8 @@
 """The drum set of one song: which pieces, how they are tuned, damped, miked and how loud they stand.
 
-Pieces of several kits are mixed, pitched, damped and equalised, because a model that learns a handful of kits
-by heart hears nothing else: one kit per song and no changes cost 10 points of F on real drums, and most of the
-cymbals.
+Pieces of several kits are mixed, pitched, damped and equalised, because a model that learns a handful of
+kits by heart hears nothing else: one kit per song and no changes cost 10 points of F on real drums, and most
+of the cymbals.
 
 Conventions: levels in dB, velocity and openness 0..1; strokes come out as
 :class:`beatsight.synth.studio.sounding.Sound`, with their onsets.
@@ -18,6 +18,7 @@ from beatsight.synth.room import shelf
 from beatsight.synth.studio.bank import HIHAT, Bank, Piece, Take, role_of
 from beatsight.synth.studio.filters import peaking
 from beatsight.synth.studio.sounding import Sound, Voice, render_take
+from beatsight.synth.studio.synthetic import synthetic_piece
 
 # Level of a full stroke over its first 80 ms, dB against the kick, and its spread from song to song.
 _LEVELS_DB = {
@@ -35,6 +36,7 @@ _ARTICULATION_DB = {
 _CYMBAL_ROLES = frozenset({HIHAT, "ride", "crash", "splash", "china"})
 # Round robin: the strokes whose velocity is about as near as the nearest one's.
 _NEAR = 0.12
+_CLICK_SHARE = 0.4
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class DrumsetConfig:
         mic_spread_db: of each microphone's level.
         eq_spread_db: of each of a piece's three filters.
         velocity_power: mean and spread of the exponent from velocity to amplitude.
+        synthetic_share: a piece of a mixture is not a recording but synthesised.
+        click_db: up to how far the top of a kick, snare or tom is raised, in two of five: a hard click is no
+            hat.
     """
 
     own_kit_share: float = 0.3
@@ -62,6 +67,8 @@ class DrumsetConfig:
     mic_spread_db: float = 5.0
     eq_spread_db: float = 3.0
     velocity_power: tuple[float, float] = (1.35, 0.25)
+    synthetic_share: float = 0.0
+    click_db: float = 0.0
 
 
 def _is_machine(piece: Piece) -> bool:
@@ -98,7 +105,7 @@ class Drumset:
             velocity: 0..1.
             openness: 0..1 for hats.
         """
-        if role_of(label) not in self._bank.pieces:
+        if role_of(label) not in self._bank.pieces and not self._config.synthetic_share:
             return None
         voice = self._voice(label)
         take = self._choose(voice, label, velocity, openness)
@@ -110,7 +117,7 @@ class Drumset:
         return voice.sounds[key]
 
     def _source(self, voice: Voice, take: Take) -> str:
-        pieces = (voice.piece, *self._bank.pieces[voice.piece.role])
+        pieces = (voice.piece, *self._bank.pieces.get(voice.piece.role, ()))
         piece = next((p for p in pieces if any(t is take for t in p.takes)), voice.piece)
         return f"{piece.kit}:{piece.name}"
 
@@ -126,6 +133,10 @@ class Drumset:
 
     def _draw(self, role: str, label: str) -> Voice:
         rng, config = self._rng, self._config
+        if config.synthetic_share and not self._kit and rng.random() < config.synthetic_share:
+            piece = synthetic_piece(int(rng.integers(1 << 31)), role)
+            if piece is not None:
+                return self._voice_of(piece, role)
         pieces = self._bank.pieces[role]
         machines = [p for p in pieces if _is_machine(p)]
         recorded = [p for p in pieces if not _is_machine(p)]
@@ -140,7 +151,10 @@ class Drumset:
             # Kits alike, whatever the number of their pieces.
             kit = str(rng.choice(sorted({p.kit for p in recorded})))
             chosen = [p for p in recorded if p.kit == kit]
-        piece = chosen[int(rng.integers(len(chosen)))]
+        return self._voice_of(chosen[int(rng.integers(len(chosen)))], role)
+
+    def _voice_of(self, piece: Piece, role: str) -> Voice:
+        rng, config = self._rng, self._config
         mean, spread = _LEVELS_DB.get(role, (-8.0, 4.0))
         return Voice(
             piece=piece,
@@ -168,6 +182,10 @@ class Drumset:
             shelf(float(5000.0 * np.exp(rng.uniform(-0.9, 0.9))), float(rng.normal(0.0, spread)), high=True),
             peaking(float(np.exp(rng.uniform(5.3, 8.9))), float(rng.normal(0.0, 1.4 * spread)), 0.9),
         ]
+        if self._config.click_db and role not in _CYMBAL_ROLES and rng.random() < _CLICK_SHARE:
+            sections.append(
+                shelf(rng.uniform(2500.0, 7000.0), rng.uniform(0.0, self._config.click_db), high=True)
+            )
         return np.vstack(sections)
 
     def _mic_gains(self, piece: Piece) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Filters of the mixing desk that the synthetic rooms do not need.
 
-Conventions: second-order sections for :func:`scipy.signal.sosfilt` at 44.1 kHz; frequencies in Hz, gains in dB.
+Conventions: second-order sections for :func:`scipy.signal.sosfilt` at 44.1 kHz; frequencies in Hz, gains in
+dB.
 """
 
 from __future__ import annotations

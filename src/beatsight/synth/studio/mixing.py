@@ -19,7 +19,7 @@ from beatsight.synth.room import compress, convolve, make_room, shelf
 from beatsight.synth.studio.codec import through_codec
 from beatsight.synth.studio.drumset import Drumset
 from beatsight.synth.studio.filters import high_pass, low_pass
-from beatsight.synth.studio.playing import Stroke
+from beatsight.synth.studio.performances import Stroke
 from beatsight.synth.tones import decay, samples
 from beatsight.taxonomy import is_hihat
 
@@ -36,6 +36,9 @@ class BusConfig:
         room_share, gate_share, compress_share, saturate_share, eq_share, low_pass_share, high_pass_share,
         noise_share, codec_share: of the reverberation, the gated reverberation, the compressor, the
             saturation, the shelving filters, the band limits, the hiss and the lossy coding.
+        hall_share: of a hall, or a gated one, around the whole kit.
+        bleed_share, tape_share, mp3_share: of what :mod:`beatsight.synth.studio.damage` does, which has a
+            generator of its own: drums heard on other drums' microphones, an old tape, an MP3.
     """
 
     room_share: float = 0.75
@@ -47,6 +50,10 @@ class BusConfig:
     high_pass_share: float = 0.15
     noise_share: float = 0.5
     codec_share: float = 0.05
+    hall_share: float = 0.0
+    bleed_share: float = 0.0
+    tape_share: float = 0.0
+    mp3_share: float = 0.0
 
 
 class Placed(NamedTuple):
@@ -72,7 +79,7 @@ def place_strokes(rng: np.random.Generator, drums: Drumset, strokes: Sequence[St
     Args:
         rng: source of choke times.
         drums: the set.
-        strokes: in order of time, within the song.
+        strokes: in order of time; those after the end of the song are left out.
         n: length in samples.
     """
     track, send = np.zeros(n, np.float32), np.zeros(n, np.float32)
@@ -82,6 +89,8 @@ def place_strokes(rng: np.random.Generator, drums: Drumset, strokes: Sequence[St
     hat = 0
     for stroke in strokes:
         at = round(stroke.time_s * SAMPLE_RATE)
+        if at >= n:
+            break
         if is_hihat(stroke.label):
             hat += 1
         sound = drums.sound(stroke.label, stroke.velocity, stroke.openness)
@@ -98,7 +107,8 @@ def place_strokes(rng: np.random.Generator, drums: Drumset, strokes: Sequence[St
         track[first : first + len(audio)] += audio
         if sound.label in _GATED:
             send[first : first + len(audio)] += audio
-        played.append(Stroke(at / SAMPLE_RATE, sound.label, stroke.velocity, sound.openness))
+        time_s = at / SAMPLE_RATE
+        played.append(Stroke(time_s, sound.label, stroke.velocity, sound.openness, sound.source))
     return Placed(
         track, send, played, np.array(attacks, np.float32).reshape(len(played), FrameConfig().n_mels)
     )
@@ -123,6 +133,18 @@ def _gated_reverb(rng: np.random.Generator, send: np.ndarray) -> np.ndarray:
     return convolve(send, tail) * np.float32(10 ** (rng.uniform(-14.0, -2.0) / 20))
 
 
+def _hall(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
+    """A large room around the whole kit, whole or gated: every stroke drags a cloud of noise behind it."""
+    gated = rng.random() < 0.5
+    seconds = rng.uniform(0.15, 0.5) if gated else rng.uniform(0.6, 2.5)
+    n = samples(seconds)
+    tail = rng.standard_normal(n).astype(np.float32) * decay(n, seconds * (3.0 if gated else 1.0))
+    tail = sosfilt(low_pass(rng.uniform(2500.0, 12000.0), 1), tail).astype(np.float32)
+    tail[: samples(rng.uniform(0.005, 0.03))] = 0.0
+    tail /= np.sqrt(np.sum(tail**2))
+    return convolve(audio, tail) * np.float32(10 ** (rng.uniform(-14.0, -3.0) / 20))
+
+
 def _saturated(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
     peak = float(np.percentile(np.abs(audio), 99.9)) or 1.0
     drive = np.float32(10 ** (rng.uniform(-3.0, 12.0) / 20) / peak)
@@ -144,11 +166,13 @@ def treat_bus(
     scale = float(np.percentile(np.abs(track), 99.9))
     if scale <= 0.0:
         return track
-    audio = track / np.float32(scale)
+    audio: np.ndarray = track / np.float32(scale)
     if rng.random() < config.room_share:
         audio = convolve(audio, make_room(rng))
     if rng.random() < config.gate_share:
         audio = audio + _gated_reverb(rng, send / np.float32(scale))
+    if config.hall_share and rng.random() < config.hall_share:
+        audio = audio + _hall(rng, audio)
     if rng.random() < config.compress_share:
         audio = compress(audio, rng.uniform(0.04, 0.3), rng.uniform(1.5, 8.0), rng.uniform(0.04, 0.3))
     if rng.random() < config.saturate_share:

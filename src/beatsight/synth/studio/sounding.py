@@ -1,4 +1,4 @@
-"""One recorded stroke as a song uses it: microphones balanced, pitch moved, tone and decay changed, onset found.
+"""One recorded stroke as a song uses it: microphones balanced, pitch, tone and decay changed, onset found.
 
 Conventions: mono float32 at 44.1 kHz. A rendered stroke comes with its onset: the first sample of at least
 10 % of its peak (:func:`beatsight.synth.sample_kit.attack_s`), after all that was done to it. Damping begins

@@ -1,8 +1,8 @@
 """Plucked and strummed strings: guitars clean or driven, and a bass.
 
 A string is Karplus and Strong's: a burst of noise in a loop that averages its neighbours ("Digital Synthesis
-of Plucked-String and Drum Timbres", Computer Music Journal 7(2), 1983). Deviation: whole periods at once, so a
-second of string costs well under a millisecond, and pitches are those of whole periods at 44.1 kHz.
+of Plucked-String and Drum Timbres", Computer Music Journal 7(2), 1983). Deviation: whole periods at once, so
+a second of string costs well under a millisecond, and pitches are those of whole periods at 44.1 kHz.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 from scipy.signal import lfilter, sosfilt
 
 from beatsight.audio.io import SAMPLE_RATE
+from beatsight.synth.room import shelf
 from beatsight.synth.studio.filters import high_pass, low_pass
 
 # Intervals over the root, in semitones: power chord, major, minor, seventh, fourths, octave.
@@ -46,7 +47,7 @@ def pluck(rng: np.random.Generator, freq_hz: float, seconds: float, bright: floa
 class _Instrument:
     """Strums chords, each built once."""
 
-    def __init__(self, rng: np.random.Generator, low_hz: float, *, bass: bool) -> None:
+    def __init__(self, rng: np.random.Generator, low_hz: float, *, bass: bool, steel: bool) -> None:
         self._rng, self._low = rng, low_hz
         self._bright, self._keep = float(rng.uniform(0.15, 0.9)), float(rng.uniform(0.985, 0.9995))
         self._mute = rng.random() < 0.3
@@ -54,6 +55,9 @@ class _Instrument:
         self._shape = (0,) if bass else _CHORDS[int(rng.integers(len(_CHORDS)))]
         # The pick on the strings: what looks like a cymbal.
         self._scratch = 0.0 if bass else float(rng.uniform(0.0, 0.8))
+        if steel:
+            self._bright, self._keep = float(rng.uniform(0.7, 1.0)), float(rng.uniform(0.997, 0.99995))
+            self._scratch = float(rng.uniform(0.0, 3.0))
         self._sounds: dict[int, np.ndarray] = {}
 
     def chord(self, step: int) -> np.ndarray:
@@ -76,9 +80,11 @@ class _Instrument:
         return self._sounds[step]
 
 
-def _part(rng: np.random.Generator, n: int, *, bass: bool, beat_s: float, roots: list[int]) -> np.ndarray:
+def _part(
+    rng: np.random.Generator, n: int, *, bass: bool, beat_s: float, roots: list[int], steel: bool = False
+) -> np.ndarray:
     low = float(rng.uniform(36.0, 60.0) if bass else rng.uniform(75.0, 220.0))
-    player = _Instrument(rng, low, bass=bass)
+    player = _Instrument(rng, low, bass=bass, steel=steel)
     track = np.zeros(n, np.float32)
     division = int(rng.choice((1, 2, 2, 4, 3)))
     pattern = rng.random(8) < rng.uniform(0.4, 1.0)
@@ -120,3 +126,13 @@ def play_strings(rng: np.random.Generator, n: int) -> np.ndarray:
         bass = sosfilt(low_pass(rng.uniform(400.0, 3000.0)), bass).astype(np.float32)
         track += bass * np.float32(rng.uniform(0.5, 2.5))
     return track
+
+
+def strum(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Strummed steel strings with a hard pick, whose attacks look much like a ride cymbal's; shape (n,)."""
+    roots = [int(r) for r in rng.choice(_STEPS, size=4)]
+    guitar = _part(rng, n, bass=False, beat_s=float(rng.uniform(0.3, 0.8)), roots=roots, steel=True)
+    guitar = sosfilt(shelf(rng.uniform(2000.0, 6000.0), rng.uniform(4.0, 20.0), high=True), guitar)
+    if rng.random() < 0.3:
+        guitar = np.tanh(guitar * rng.uniform(0.5, 6.0))
+    return sosfilt(high_pass(rng.uniform(60.0, 250.0)), guitar).astype(np.float32)

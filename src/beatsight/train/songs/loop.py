@@ -1,14 +1,14 @@
 """The training of the transcriber: steps, a moving average of the weights, checkpoints, resuming.
 
-Started as one process or by ``torchrun`` as several, whose gradients are averaged. After every ``every`` steps
-the averaged weights are written; a killed run resumes from there, on the same batches.
+Started as one process or by ``torchrun`` as several, whose gradients are averaged. After every ``every``
+steps the averaged weights are written; a killed run resumes from there, on the same batches.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from beatsight.audio.frames import FrameConfig
 from beatsight.errors import InputError
 from beatsight.files import atomic_path
-from beatsight.models.song_labels import GROUPS
 from beatsight.models.song_config import SongNetworkConfig
+from beatsight.models.song_labels import GROUPS
 from beatsight.models.song_network import SongNetwork
 from beatsight.train.processes import Processes, joined
 from beatsight.train.songs.mixtures import Batch, MixConfig, Mixer, Source
@@ -38,6 +38,7 @@ class SongTrainConfig:
 
     Attributes:
         steps: of the optimiser.
+        stop: end after so many of them, before the learning rate has fallen; 0 for all.
         lr: highest learning rate; it warms up over ``warmup`` steps and falls as half a cosine.
         weight_decay: of AdamW.
         ema: decay of the moving average of weights.
@@ -49,6 +50,7 @@ class SongTrainConfig:
     """
 
     steps: int = 12_000
+    stop: int = 0
     lr: float = 2e-3
     warmup: int = 300
     weight_decay: float = 0.01
@@ -125,26 +127,28 @@ class _Average:
                 held.copy_(value)
 
 
-OnReport = Callable[[int, Losses, float, dict[str, Tensor]], None]
+OnReport = Callable[[int, Losses, float], None]
 
 
 def train_songs(
     config: SongTrainConfig,
-    shards: Path,
+    shards: Sequence[Path],
     output: Path,
     *,
     resume: bool = False,
+    start: Path | None = None,
     on_report: OnReport | None = None,
 ) -> Path | None:
     """Train the transcriber.
 
     Args:
         config: the settings.
-        shards: folder with ``drums`` and ``backings``, as rendered.
+        shards: folders with ``drums`` and ``backings``, as rendered.
         output: folder for ``average.pth`` (the averaged weights) and ``state.pth``.
-        resume: go on from ``output`` if there is a state.
+        resume: go on from ``output`` if there is a state; nothing is done where that run is complete.
+        start: averaged weights of another run of a network with the same tensors to begin with.
         on_report: called in the first process after every ``config.every`` steps with the step, the mean
-            losses, seconds since the start and the averaged weights.
+            losses and seconds since the start.
 
     Returns:
         where the averaged weights are (None in processes that write nothing).
@@ -155,6 +159,8 @@ def train_songs(
     output.mkdir(parents=True, exist_ok=True)
     with joined(torch.device("cpu")) as processes:
         run = _Run(config, shards, output, processes)
+        if start is not None:
+            run.start_from(start)
         if resume:
             run.restore()
         run.train(on_report)
@@ -162,20 +168,20 @@ def train_songs(
 
 
 class _Run:
-    def __init__(self, config: SongTrainConfig, shards: Path, output: Path, processes: Processes) -> None:
+    def __init__(
+        self, config: SongTrainConfig, shards: Sequence[Path], output: Path, processes: Processes
+    ) -> None:
         self.config, self.output, self.processes = config, output, processes
         torch.manual_seed(config.seed)
         self.network = SongNetwork(config.network)
         # Decay holds the weights of convolutions only: not biases, not normalisation.
         decayed = [p for p in self.network.parameters() if p.dim() > 1]
         plain = [p for p in self.network.parameters() if p.dim() <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [{"params": decayed}, {"params": plain, "weight_decay": 0.0}],
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-        )
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
         self.average = _Average(self.network, config.ema)
-        self.mixer = Mixer(Source(shards / "drums"), Source(shards / "backings"), config.mix, config.frames)
+        drums, backings = (Source([folder / kind for folder in shards]) for kind in ("drums", "backings"))
+        self.mixer = Mixer(drums, backings, config.mix, config.frames)
         self.step = 0
 
     def train(self, on_report: OnReport | None) -> None:
@@ -183,17 +189,17 @@ class _Run:
         self.network.train()
         sums, count = np.zeros(3), 0
         torch.manual_seed(config.seed + 7919 * self.processes.rank + self.step)
-        while self.step < config.steps:
+        last = config.stop or config.steps
+        while self.step < last:
             sums += self._step()
             count += 1
-            if self.step % config.every == 0 or self.step == config.steps:
-                self.mixer.refresh()
+            if self.step % config.every == 0 or self.step == last:
                 self.processes.average([b for b in self.network.buffers() if b.dtype.is_floating_point])
                 if self.processes.first:
                     self._save()
                     if on_report:
                         mean = Losses(*(sums / count))
-                        on_report(self.step, mean, time.monotonic() - start, self.average.state)
+                        on_report(self.step, mean, time.monotonic() - start)
                 sums, count = np.zeros(3), 0
 
     def _step(self) -> np.ndarray:
@@ -232,6 +238,19 @@ class _Run:
         ):
             with atomic_path(self.output / name) as path:
                 torch.save(value, path)
+
+    def start_from(self, path: Path) -> None:
+        """Begin with the averaged weights of another run.
+
+        Raises:
+            InputError: they are missing, damaged or of a network of another shape.
+        """
+        try:
+            weights = torch.load(path, weights_only=True)["weights"]
+            self.network.load_state_dict(weights)
+        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+            raise InputError(f"{path}: holds no weights for this network: {error}") from None
+        self.average = _Average(self.network, self.config.ema)
 
     def restore(self) -> None:
         """Go on where the state in the output folder is.

@@ -9,13 +9,14 @@ Batch k of a run depends on the seed, the process and k alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from beatsight.audio.frames import FLOOR_DB, FrameConfig
-from beatsight.dataset.frames.shards import STEP_DB, Shard, read_shard, shard_names
+from beatsight.dataset.frames.shards import STEP_DB, read_shard, shard_names
 from beatsight.errors import InputError
 from beatsight.train.songs.targets import TargetConfig, Targets, audibility, make_targets
 
@@ -34,6 +35,7 @@ class MixConfig:
         backing_db: its level against the drums.
         drumless_share: a backing alone, no drums at all.
         gain_db: of the whole, against -20 dBFS.
+        tilt_db: of the highest band against the lowest.
         eq_db: spread of the equaliser's six points.
         eq_share, limit_share, noise_share, squeeze_share: of the equaliser, a band limit, hiss and
             compression of the whole.
@@ -45,18 +47,19 @@ class MixConfig:
     second_backing_share: float = 0.2
     backing_db: tuple[float, float] = (-14.0, 8.0)
     drumless_share: float = 0.05
-    gain_db: tuple[float, float] = (-14.0, 6.0)
+    gain_db: tuple[float, float] = (-24.0, 10.0)
+    tilt_db: tuple[float, float] = (-14.0, 5.0)
     eq_db: float = 4.0
     eq_share: float = 0.7
-    limit_share: float = 0.1
+    limit_share: float = 0.25
     noise_share: float = 0.3
     squeeze_share: float = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A mixed piece: levels in dB (frames, bands); the strokes in it (times from its first frame); and how well
-    each is heard, 0..1."""
+    """A mixed piece: levels in dB (frames, bands); the strokes in it (times from its first frame); and how
+    well each is heard, 0..1."""
 
     levels: np.ndarray
     strokes: np.ndarray
@@ -72,28 +75,19 @@ class Batch:
 
 
 class Source:
-    """The shards of one kind that are there; more may come while training runs."""
+    """The shards of one kind in some folders."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._shards: dict[str, Shard] = {}
-        self.refresh()
-        if not self._shards:
-            raise InputError(f"{folder}: holds no rendered songs; render some first")
-
-    def refresh(self) -> int:
-        """Open shards that have come since; their number now."""
-        for name in shard_names(self._folder):
-            if name not in self._shards:
-                self._shards[name] = read_shard(self._folder, name)
-        self._order = [self._shards[name] for name in sorted(self._shards)]
-        return len(self._order)
+    def __init__(self, folders: Sequence[Path]) -> None:
+        for folder in folders:
+            if not shard_names(folder):
+                raise InputError(f"{folder}: holds no rendered songs; render some first")
+        self._shards = [read_shard(folder, name) for folder in folders for name in shard_names(folder)]
 
     def draw(
         self, rng: np.random.Generator, frames: int, hop_s: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Power (frames, bands) of a piece, the strokes in it, and their attacks in dB (strokes, bands)."""
-        shard = self._order[int(rng.integers(len(self._order)))]
+        shard = self._shards[int(rng.integers(len(self._shards)))]
         song = int(rng.integers(len(shard.levels)))
         first = int(rng.integers(max(1, shard.levels.shape[1] - frames + 1)))
         steps = shard.levels[song, first : first + frames]
@@ -128,12 +122,6 @@ class Mixer:
         self._drums, self._backings, self.config, self.frames = drums, backings, config, frames
         self._interference = interference(frames)
 
-    def refresh(self) -> None:
-        """Take in shards that have come since."""
-        self._drums.refresh()
-        if self._backings is not None:
-            self._backings.refresh()
-
     def piece(self, rng: np.random.Generator) -> Piece:
         """One mixed piece."""
         config, hop_s = self.config, self.frames.hop_s
@@ -165,13 +153,13 @@ class Mixer:
             level = 10 ** (rng.uniform(-6.5, -2.5) + tilt).astype(np.float32)
             power = power + level * rng.exponential(1.0, power.shape).astype(np.float32)
         db = np.log(np.maximum(power, np.float32(1e-9))) / _DB_TO_NEPER
-        gain = np.full(bands, rng.uniform(*config.gain_db))
+        gain = rng.uniform(*config.gain_db) + np.linspace(0.0, rng.uniform(*config.tilt_db), bands)
         if rng.random() < config.eq_share:
             points = rng.normal(0.0, config.eq_db, 6)
             gain += np.interp(np.linspace(0, 5, bands), np.arange(6), points)
         if rng.random() < config.limit_share:
-            edge = rng.uniform(0.55, 1.0) * bands
-            gain -= np.clip((np.arange(bands) - edge) * rng.uniform(2.0, 8.0), 0.0, 60.0)
+            edge = rng.uniform(0.6, 1.0) * bands
+            gain -= np.clip((np.arange(bands) - edge) * rng.uniform(2.0, 20.0), 0.0, 70.0)
         return np.maximum(db + gain.astype(np.float32), np.float32(FLOOR_DB))
 
     def _squeeze(self, rng: np.random.Generator, power: np.ndarray) -> np.ndarray:

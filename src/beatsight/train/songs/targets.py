@@ -1,7 +1,8 @@
-"""What the network should say of a piece: per frame, how near the next onset of every drum is, and how it is.
+"""What the network should say of a piece: per frame, how near an onset of every drum is, and how it is.
 
-An onset is a triangle over the frames around its exact time, so that the centre of gravity of what the network
-answers tells the time to a fraction of a frame. Velocity and openness are asked for at those frames only.
+An onset is a triangle over the frames around its exact time, so that the centre of gravity of what the
+network answers tells the time to a fraction of a frame. Velocity and openness are asked for at those frames
+only.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class Targets:
         return Targets(*(np.stack([getattr(one, name) for one in many]) for name in names))
 
 
-# A stroke that makes half of the power in its five best bands is heard in full; one that makes a fifteenth is not.
+# A stroke that makes half of the power in its five best bands is heard in full; one that makes a fifteenth
+# is not.
 _HEARD_DB, _UNHEARD_DB = -3.0, -12.0
 _BEST_BANDS = 5
 # Strokes whose attack is not known are heard by the rise of the mix, in its best bands.
