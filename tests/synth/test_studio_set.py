@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted_kits import NO_BUS, plant_bank, plant_groove, plant_kit
 
 from beatsight.audio.io import load, save
 from beatsight.cli.main import run
@@ -20,6 +19,7 @@ from beatsight.synth.studio.performances import Stroke, read_grooves
 from beatsight.synth.studio.playing import Passage
 from beatsight.synth.studio.song import SongConfig, Stock, make_drums, make_events, make_song
 from beatsight.synth.studio.writing import SetConfig, write_set
+from planted_kits import NO_BUS, plant_bank, plant_groove, plant_kit
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted_kits import ATTACK, DELAY, NEUTRAL, RATE, plant_bank
 
 from beatsight.errors import InputError
 from beatsight.synth.sample_kit import find_kits, read_kit, unique_hits
@@ -18,6 +17,7 @@ from beatsight.synth.studio.drumset import Drumset, DrumsetConfig
 from beatsight.synth.studio.mixing import Placed, place_strokes, treat_bus
 from beatsight.synth.studio.playing import Stroke, random_strokes, single_strokes
 from beatsight.taxonomy import resolve
+from planted_kits import ATTACK, DELAY, NEUTRAL, RATE, plant_bank
 
 
 @pytest.fixture(scope="module")

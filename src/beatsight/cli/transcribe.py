@@ -102,9 +102,10 @@ def transcribe(
     choice = Choice(ml_model, False if no_ml else None, device, engine)
     check_vocabulary(vocabulary)
     if stream:
-        if outputs or resume or workers > 1 or as_json:
+        if outputs or resume or workers > 1 or as_json or page or separate or keep_stem:
             raise UsageError(
-                "--stream prints lines of JSON; -o, --workers, --resume and --json are for charts"
+                "--stream prints lines of JSON; -o, --workers, --resume, --page, --separate, --keep-stem and --json "
+                "are for charts"
             )
         run_stream(_source(named, microphone, rate, kinds, channels), choice, vocabulary)
         return

@@ -18,7 +18,6 @@ from beatsight.report.palette import family
 from beatsight.report.song_data import HeardSong, heard_song
 from beatsight.report.song_sound import compressed
 from beatsight.report.text import UNKNOWN, duration, number, plural
-from beatsight.version import VERSION
 
 # A stretch that lacks less than this is the whole song: a rounded length.
 _WHOLE_S = 0.5
@@ -43,7 +42,7 @@ def song_page(song: HeardSong) -> Page:
     by = f"Drums found by {song.by}" if song.by else "Drums found"
     return Page(
         title=song.title,
-        subtitle=f"{by}, in {duration(song.length_s)} of audio; page by beatsight {VERSION}",
+        subtitle=f"{by}, in {duration(song.length_s)} of audio",
         facts=_facts(song),
         notes=_notes(song),
         sections=(song_section(song, "Heard and seen"), _numbers(song)),

@@ -7,6 +7,7 @@ steps the averaged weights are written; a killed run resumes from there, on the 
 from __future__ import annotations
 
 import math
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -126,6 +127,9 @@ class _Average:
             else:
                 held.copy_(value)
 
+
+# What reading a state can raise.
+_DAMAGED = (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError, pickle.UnpicklingError)
 
 OnReport = Callable[[int, Losses, float], None]
 
@@ -248,7 +252,7 @@ class _Run:
         try:
             weights = torch.load(path, weights_only=True)["weights"]
             self.network.load_state_dict(weights)
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        except _DAMAGED as error:
             raise InputError(f"{path}: holds no weights for this network: {error}") from None
         self.average = _Average(self.network, self.config.ema)
 
@@ -269,5 +273,5 @@ class _Run:
             self.average.state = content["average"]
             self.optimiser.load_state_dict(content["optimiser"])
             self.step = int(content["step"])
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        except _DAMAGED as error:
             raise InputError(f"{path}: is not a training state: {error}") from None

@@ -20,6 +20,9 @@ from beatsight.dataset.frames.shards import STEP_DB, read_shard, shard_names
 from beatsight.errors import InputError
 from beatsight.train.songs.targets import TargetConfig, Targets, audibility, make_targets
 
+# Notes are cut out of as much of a backing, at the frames where it rises most.
+_NOTES_FROM, _NOTES, _NOTE_GAP = 1500, 6, 10
+_BETWEEN_SHARE = 0.4
 _DB_TO_NEPER = np.float32(np.log(10.0) / 10.0)
 
 
@@ -33,6 +36,7 @@ class MixConfig:
         backing_share: of pieces with a backing.
         second_backing_share: of those, how many have two.
         backing_db: its level against the drums.
+        together_share: of pieces in which a band plays with the drums: notes that begin when strokes do.
         drumless_share: a backing alone, no drums at all.
         gain_db: of the whole, against -20 dBFS.
         tilt_db: of the highest band against the lowest.
@@ -46,6 +50,7 @@ class MixConfig:
     backing_share: float = 0.72
     second_backing_share: float = 0.2
     backing_db: tuple[float, float] = (-14.0, 8.0)
+    together_share: float = 0.0
     drumless_share: float = 0.05
     gain_db: tuple[float, float] = (-24.0, 10.0)
     tilt_db: tuple[float, float] = (-14.0, 5.0)
@@ -113,6 +118,29 @@ def interference(config: FrameConfig) -> np.ndarray:
     return (1.0 / np.sqrt(np.maximum(effective, 1.0))).astype(np.float32)
 
 
+def _note_starts(rng: np.random.Generator, power: np.ndarray, strokes: np.ndarray) -> np.ndarray:
+    """Frames at which a backing rises most, some of them; none where labelled percussion plays.
+
+    Args:
+        rng: source of the choice.
+        power: of the backing, shape (frames, bands).
+        strokes: positions of its percussion, in frames.
+    """
+    db = np.log10(np.maximum(power, np.float32(1e-7)))
+    rise = np.maximum(db[2:] - db[:-2], 0.0).mean(axis=1)
+    starts: list[int] = []
+    for frame in np.argsort(rise)[::-1][:200]:
+        if any(abs(frame - other) < _NOTE_GAP for other in starts):
+            continue
+        if len(strokes) and np.abs(strokes - frame).min() < 4 * _NOTE_GAP:
+            continue
+        starts.append(int(frame))
+        if len(starts) == 3 * _NOTES:
+            break
+    count = min(len(starts), int(rng.integers(1, _NOTES + 1)))
+    return rng.choice(starts, size=count, replace=False) if count else np.zeros(0, int)
+
+
 class Mixer:
     """Draws pieces from drum tracks and backings."""
 
@@ -135,8 +163,48 @@ class Mixer:
                 power = self._add(rng, power, other * np.float32(gain))
                 strokes = np.concatenate([strokes, more])
                 attacks = np.concatenate([attacks, more_attacks])
+        together = self._backings is not None and not alone and config.together_share > 0.0
+        if together and rng.random() < config.together_share:
+            gain = 10 ** (rng.uniform(*config.backing_db) / 10)
+            power = self._add(
+                rng, power, self._band(rng, strokes["time_s"] / hop_s, len(power)) * np.float32(gain)
+            )
         heard = audibility(10.0 * np.log10(np.maximum(power, 1e-9)), strokes["time_s"] / hop_s, attacks)
         return Piece(self._master(rng, power), strokes, heard)
+
+    def _band(self, rng: np.random.Generator, positions: np.ndarray, frames: int) -> np.ndarray:
+        """Notes cut out of a backing, played where strokes fall: power, shape (frames, bands).
+
+        Backings that keep their own time teach that whatever begins with a kick is a cymbal. In songs it
+        mostly is a guitar.
+
+        Args:
+            rng: source of every choice.
+            positions: of the strokes, in frames.
+            frames: of the piece.
+        """
+        assert self._backings is not None
+        source, percussion, _ = self._backings.draw(rng, _NOTES_FROM, self.frames.hop_s)
+        starts = _note_starts(rng, source, percussion["time_s"] / self.frames.hop_s)
+        band = np.zeros((frames, source.shape[1]), np.float32)
+        if not len(starts) or not len(positions):
+            return band
+        times = np.unique(np.round(positions[rng.random(len(positions)) < rng.uniform(0.2, 1.0)]).astype(int))
+        if rng.random() < _BETWEEN_SHARE and len(times) > 1:
+            times = np.unique(np.concatenate([times, (times[:-1] + times[1:]) // 2]))
+        # A new note ends the one before it, or rings along.
+        ring = int(rng.integers(8, 80))
+        for index, time in enumerate(times):
+            at = int(time + rng.integers(-1, 2))
+            until = times[index + 1] if index + 1 < len(times) and rng.random() < 0.7 else frames
+            start = int(starts[int(rng.integers(len(starts)))])
+            length = min(ring, until - at, len(source) - start, frames - at)
+            if at < 0 or length < 2:
+                continue
+            note = source[start : start + length] * np.float32(rng.uniform(0.3, 1.0))
+            note[-min(4, length) :] *= np.linspace(1.0, 0.1, min(4, length), dtype=np.float32)[:, None]
+            band[at : at + length] += note
+        return band
 
     def _add(self, rng: np.random.Generator, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         phase = rng.random(one.shape, dtype=np.float32)

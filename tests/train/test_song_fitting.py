@@ -1,0 +1,70 @@
+"""Thresholds and calibration: the planted answer is found, and what nobody hears is not counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from song_shards import FRAMES, write_songs
+
+from beatsight.models.song_config import SongNetworkConfig
+from beatsight.models.song_labels import ARTICULATIONS, GROUPS
+from beatsight.models.song_model import SongModel, SongSettings
+from beatsight.train.songs.fitting import fit
+from beatsight.train.songs.validation import f_measure, score_times, validation_songs
+from beatsight.transcription.decoding import calibrated
+
+CONFIG = SongNetworkConfig()
+MODEL = SongModel(SongSettings(groups=GROUPS, articulations=ARTICULATIONS), CONFIG, FRAMES, {})
+
+
+def told(song, rng: np.random.Generator) -> np.ndarray:
+    """Activations of .6 at every stroke, false ones of .3 as often, and velocities that are squared."""
+    said = np.zeros((len(song.levels), CONFIG.outputs), np.float32)
+    for group, index in zip(GROUPS, range(len(GROUPS)), strict=True):
+        heard, _ = song.onsets(group)
+        for time in heard:
+            said[round(time / FRAMES.hop_s), index] = 0.6
+            wrong = int(rng.integers(3, len(said) - 3))
+            if said[wrong - 3 : wrong + 4, index].max() == 0.0:
+                said[wrong, index] = 0.3
+    said[:, CONFIG.onsets : -1] = 0.36
+    return said
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory):
+    folder = write_songs(tmp_path_factory.mktemp("validation"), songs=8, frames=1000)
+    return validation_songs(folder, FRAMES, 6, 10.0)
+
+
+def test_the_threshold_lies_between_true_and_false_peaks(songs) -> None:
+    rng = np.random.default_rng(0)
+    fitted = fit(MODEL, songs, [told(song, rng) for song in songs])
+    for group in ("KD", "SD", "HH"):
+        assert 0.3 < fitted.thresholds[group] < 0.6
+        assert fitted.f_measure[group] == 1.0
+
+
+def test_velocities_are_calibrated_to_what_was_played(songs) -> None:
+    rng = np.random.default_rng(0)
+    fitted = fit(MODEL, songs, [told(song, rng) for song in songs])
+    assert calibrated(0.36, fitted.velocity_curves["KD"]) == pytest.approx(0.6, abs=0.01)
+
+
+def test_both_kinds_are_there_and_the_same_every_time(songs, tmp_path: Path) -> None:
+    assert [song.kind for song in songs] == ["drums"] * 6 + ["mix"] * 6
+    again = validation_songs(write_songs(tmp_path, songs=8, frames=1000), FRAMES, 6, 10.0)
+    assert all(np.array_equal(a.levels, b.levels) for a, b in zip(songs, again, strict=True))
+
+
+def test_a_hit_on_a_stroke_that_nobody_hears_is_neither_right_nor_wrong() -> None:
+    assert score_times(np.array([1.0]), np.array([2.0]), np.array([1.0, 2.0])) == (1, 0, 0)
+    assert score_times(np.array([1.0]), np.array([2.0]), np.array([1.0])) == (1, 0, 0)
+    assert score_times(np.array([1.0]), np.zeros(0), np.array([1.0, 2.0])) == (1, 1, 0)
+
+
+def test_f_of_nothing_to_find_and_nothing_found_is_one() -> None:
+    assert f_measure((0, 0, 0)) == 1.0
+    assert f_measure((0, 1, 0)) == 0.0
