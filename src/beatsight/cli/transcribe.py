@@ -104,8 +104,8 @@ def transcribe(
     if stream:
         if outputs or resume or workers > 1 or as_json or page or separate or keep_stem:
             raise UsageError(
-                "--stream prints lines of JSON; -o, --workers, --resume, --page, --separate, --keep-stem and --json "
-                "are for charts"
+                "--stream prints lines of JSON; -o, --workers, --resume, --page, --separate, --keep-stem and "
+                "--json are for charts"
             )
         run_stream(_source(named, microphone, rate, kinds, channels), choice, vocabulary)
         return

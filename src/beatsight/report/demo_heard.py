@@ -26,7 +26,7 @@ def heard_section(songs: PackageSongs, tolerance_ms: float) -> Section:
     intro = (
         "The transcriber that comes with the package was trained before this run, on none of its songs. "
         f"Over {plural(songs.count, 'song')} played on kits of their own its F-measure is "
-        f"{number(songs.total.f1, 3)} within {tolerance_ms:g} ms.{own} Press play: each found hit clicks in a "
-        "tone of its class."
+        f"{number(songs.total.f1, 3)} within {tolerance_ms:g} ms.{own} Press play: each found hit clicks in "
+        "a tone of its class."
     )
     return song_section(song, "The package's transcriber, heard", intro)

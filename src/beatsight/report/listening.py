@@ -1,8 +1,8 @@
 """A song to hear with its hits: a player that clicks them class by class, over lanes that show them.
 
 Conventions: times in seconds from the start of the stretch; x positions are percentages of its length, so
-that the lanes can be zoomed without bending marks. A hit is a bar that stands on its lane, higher when louder;
-a missed one is hollow, a false one crossed. Without scripts the lanes and a plain player remain.
+that the lanes can be zoomed without bending marks. A hit is a bar that stands on its lane, higher when
+louder; a missed one is hollow, a false one crossed. Without scripts the lanes and a plain player remain.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The drums of a mix as a recording of their own, by Demucs, where it is installed.
 
-The transcriber works on the mix; separation is for songs whose band hides the drums. Demucs is far larger than
-the transcriber, so this is slow on a CPU, and it holds the whole song in memory. It fetches its weights
-(``htdemucs``) from the Hugging Face hub on first use and keeps them in that hub's cache: the one thing here that
-needs a network, once.
+The transcriber works on the mix; separation is for songs whose band hides the drums. Demucs is far larger
+than the transcriber, so this is slow on a CPU, and it holds the whole song in memory. It fetches its weights
+(``htdemucs``) from the Hugging Face hub on first use and keeps them in that hub's cache: the one thing here
+that needs a network, once.
 
 Conventions: stems are float32, shape (channels, samples), at the model's rate. No random shifts are used, so
 the same song gives the same stem. Source: Rouard, Massa and Défossez, "Hybrid Transformers for Music Source
