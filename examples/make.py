@@ -10,7 +10,7 @@ from pathlib import Path
 import make_gates
 
 from beatsight.audio.io import SAMPLE_RATE, save
-from beatsight.charts import Timing, audio_ref, build_chart, write_chart
+from beatsight.charts import Chart, Timing, audio_ref, build_chart, write_chart
 from beatsight.events import Component, Event, Prediction, write_records
 from beatsight.files import write_text
 from beatsight.synth.kit import make_kit
@@ -22,6 +22,7 @@ SONGS = {
     "waltz": dict(seed=12, style="waltz", meter="3/4", tempo_bpm=140.0),
 }
 SECONDS = 8.0
+PERFORMANCES = {"rock": dict(seed=13, style="rock", meter="4/4", tempo_bpm=120.0)}
 KIT = {"kick": 0.25, "snare": 0.25, "hihat_closed": 0.15, "crash": 0.6}
 
 
@@ -46,6 +47,11 @@ def main() -> None:
         for take in (1, 2):
             sound = kit.render(label, 0.5 + 0.2 * take, take=take)[: int(seconds * SAMPLE_RATE)]
             save(HERE / "kit" / f"{label}_{take}.flac", 0.8 * sound / abs(sound).max())
+    for name, settings in PERFORMANCES.items():
+        song = make_song(duration_s=SECONDS, **settings)  # type: ignore[arg-type]
+        band = song.audio - song.drums
+        save(HERE / "band" / f"{name}.ogg", 0.8 * band / abs(band).max())
+        write_chart(_true_chart(song, name, HERE / "band" / f"{name}.ogg"), HERE / "grooves" / f"{name}.mid")
     make_gates.main(HERE / "gates")
 
 
@@ -101,18 +107,22 @@ def _ekit() -> list[Event]:
 
 
 def _chart(song: Song, name: str) -> None:
-    chart = build_chart(
+    chart = _true_chart(song, name, HERE / f"{name}.ogg")
+    write_chart(chart, HERE / f"{name}.bsm")
+    write_chart(chart, HERE / f"{name}.mid")
+
+
+def _true_chart(song: Song, name: str, audio: Path) -> Chart:
+    return build_chart(
         [(hit.onset_s, hit.label, hit.velocity) for hit in song.hits],
         title=f"Example {name}",
         artist="beatsight",
-        audio=audio_ref(HERE / f"{name}.ogg", duration_s=SECONDS, sample_rate=SAMPLE_RATE),
+        audio=audio_ref(audio, duration_s=SECONDS, sample_rate=SAMPLE_RATE),
         timing=Timing(
             bpm=song.tempo_bpm, offset=round(song.downbeats_s[0] * 1000), time_signature=song.meter
         ),
         difficulty=3.0,
     )
-    write_chart(chart, HERE / f"{name}.bsm")
-    write_chart(chart, HERE / f"{name}.mid")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ from beatsight.synth.tones import decay, samples
 from beatsight.taxonomy import is_hihat
 
 _CHOKE_S = (0.006, 0.03)
+_WET_DB, _WET_TOP_HZ = (-10.0, 9.0), (5000.0, 18000.0)
 # What goes into a gated reverb.
+_SHELLS = ("kick", "snare", "tom_high", "tom_mid", "tom_low")
 _GATED = ("snare", "cross_stick", "tom_high", "tom_mid", "tom_low")
 
 
@@ -37,6 +39,8 @@ class BusConfig:
         noise_share, codec_share: of the reverberation, the gated reverberation, the compressor, the
             saturation, the shelving filters, the band limits, the hiss and the lossy coding.
         hall_share: of a hall, or a gated one, around the whole kit.
+        wet_share: of bright reverberation on kick, snare and toms, up to louder than they are: their clouds
+            of noise are no cymbals.
         bleed_share, tape_share, mp3_share: of what :mod:`beatsight.synth.studio.damage` does, which has a
             generator of its own: drums heard on other drums' microphones, an old tape, an MP3.
     """
@@ -51,6 +55,7 @@ class BusConfig:
     noise_share: float = 0.5
     codec_share: float = 0.05
     hall_share: float = 0.0
+    wet_share: float = 0.0
     bleed_share: float = 0.0
     tape_share: float = 0.0
     mp3_share: float = 0.0
@@ -65,12 +70,14 @@ class Placed(NamedTuple):
         strokes: as they sound: label and openness are those of the recording that was played, times those of
             the sample on which the attack lies. Strokes that no piece can play are left out.
         attacks_db: mel levels of each stroke alone, float32, shape (strokes, bands).
+        shells: kicks, snares and toms of the track, float32, shape (n,).
     """
 
     track: np.ndarray
     send: np.ndarray
     strokes: list[Stroke]
     attacks_db: np.ndarray
+    shells: np.ndarray
 
 
 def place_strokes(rng: np.random.Generator, drums: Drumset, strokes: Sequence[Stroke], n: int) -> Placed:
@@ -82,7 +89,7 @@ def place_strokes(rng: np.random.Generator, drums: Drumset, strokes: Sequence[St
         strokes: in order of time; those after the end of the song are left out.
         n: length in samples.
     """
-    track, send = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    track, send, shells = (np.zeros(n, np.float32) for _ in range(3))
     played: list[Stroke] = []
     attacks: list[np.ndarray] = []
     hats = [round(s.time_s * SAMPLE_RATE) for s in strokes if is_hihat(s.label)]
@@ -107,11 +114,12 @@ def place_strokes(rng: np.random.Generator, drums: Drumset, strokes: Sequence[St
         track[first : first + len(audio)] += audio
         if sound.label in _GATED:
             send[first : first + len(audio)] += audio
+        if sound.label in _SHELLS:
+            shells[first : first + len(audio)] += audio
         time_s = at / SAMPLE_RATE
         played.append(Stroke(time_s, sound.label, stroke.velocity, sound.openness, sound.source))
-    return Placed(
-        track, send, played, np.array(attacks, np.float32).reshape(len(played), FrameConfig().n_mels)
-    )
+    levels = np.array(attacks, np.float32).reshape(len(played), FrameConfig().n_mels)
+    return Placed(track, send, played, levels, shells)
 
 
 def _choked(rng: np.random.Generator, audio: np.ndarray, gap: int) -> np.ndarray:
@@ -133,16 +141,21 @@ def _gated_reverb(rng: np.random.Generator, send: np.ndarray) -> np.ndarray:
     return convolve(send, tail) * np.float32(10 ** (rng.uniform(-14.0, -2.0) / 20))
 
 
-def _hall(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
+def _hall(
+    rng: np.random.Generator,
+    audio: np.ndarray,
+    level_db: tuple[float, float] = (-14.0, -3.0),
+    top_hz: tuple[float, float] = (2500.0, 12000.0),
+) -> np.ndarray:
     """A large room around the whole kit, whole or gated: every stroke drags a cloud of noise behind it."""
     gated = rng.random() < 0.5
     seconds = rng.uniform(0.15, 0.5) if gated else rng.uniform(0.6, 2.5)
     n = samples(seconds)
     tail = rng.standard_normal(n).astype(np.float32) * decay(n, seconds * (3.0 if gated else 1.0))
-    tail = sosfilt(low_pass(rng.uniform(2500.0, 12000.0), 1), tail).astype(np.float32)
+    tail = sosfilt(low_pass(rng.uniform(*top_hz), 1), tail).astype(np.float32)
     tail[: samples(rng.uniform(0.005, 0.03))] = 0.0
     tail /= np.sqrt(np.sum(tail**2))
-    return convolve(audio, tail) * np.float32(10 ** (rng.uniform(-14.0, -3.0) / 20))
+    return convolve(audio, tail) * np.float32(10 ** (rng.uniform(*level_db) / 20))
 
 
 def _saturated(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
@@ -152,7 +165,11 @@ def _saturated(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
 
 
 def treat_bus(
-    rng: np.random.Generator, track: np.ndarray, send: np.ndarray, config: BusConfig | None = None
+    rng: np.random.Generator,
+    track: np.ndarray,
+    send: np.ndarray,
+    config: BusConfig | None = None,
+    shells: np.ndarray | None = None,
 ) -> np.ndarray:
     """The drum bus: rooms, compression, saturation, tone, hiss, coding; float32 of the same shape.
 
@@ -161,7 +178,9 @@ def treat_bus(
         track: dry drums, :func:`place_strokes`.
         send: the part of them for the gated reverberation.
         config: how likely each effect is.
+        shells: the part for the bright reverberation; that of the gated one by default.
     """
+    shells = send if shells is None else shells
     config = config or BusConfig()
     scale = float(np.percentile(np.abs(track), 99.9))
     if scale <= 0.0:
@@ -173,6 +192,8 @@ def treat_bus(
         audio = audio + _gated_reverb(rng, send / np.float32(scale))
     if config.hall_share and rng.random() < config.hall_share:
         audio = audio + _hall(rng, audio)
+    if config.wet_share and rng.random() < config.wet_share:
+        audio = audio + _hall(rng, shells / np.float32(scale), _WET_DB, _WET_TOP_HZ)
     if rng.random() < config.compress_share:
         audio = compress(audio, rng.uniform(0.04, 0.3), rng.uniform(1.5, 8.0), rng.uniform(0.04, 0.3))
     if rng.random() < config.saturate_share:

@@ -142,7 +142,7 @@ def make_drums(stock: Stock, config: SongConfig, number: int) -> DrumTrack:
     drums = Drumset(rng, stock.bank, config.drumset)
     placed = place_strokes(rng, drums, part.strokes, config.samples)
     damage = draw_damage(_generator(config, _DAMAGE, number), config.seconds, config.bus)
-    audio = levelled(treat_bus(rng, damage.bled(placed.track), placed.send, config.bus))
+    audio = levelled(treat_bus(rng, damage.bled(placed.track), placed.send, config.bus, placed.shells))
     return DrumTrack(audio, placed, part.passages, damage)
 
 
