@@ -5,6 +5,8 @@ The recordings are synthetic (``beatsight synth`` with fixed seeds), so they may
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import make_gates
@@ -13,6 +15,7 @@ from beatsight.audio.io import SAMPLE_RATE, save
 from beatsight.charts import Chart, Timing, audio_ref, build_chart, write_chart
 from beatsight.events import Component, Event, Prediction, write_records
 from beatsight.files import write_text
+from beatsight.synth.grooves import Hit
 from beatsight.synth.kit import make_kit
 from beatsight.synth.song import Song, make_song
 
@@ -22,7 +25,6 @@ SONGS = {
     "waltz": dict(seed=12, style="waltz", meter="3/4", tempo_bpm=140.0),
 }
 SECONDS = 8.0
-PERFORMANCES = {"rock": dict(seed=13, style="rock", meter="4/4", tempo_bpm=120.0)}
 KIT = {"kick": 0.25, "snare": 0.25, "hihat_closed": 0.15, "crash": 0.6}
 
 
@@ -47,11 +49,7 @@ def main() -> None:
         for take in (1, 2):
             sound = kit.render(label, 0.5 + 0.2 * take, take=take)[: int(seconds * SAMPLE_RATE)]
             save(HERE / "kit" / f"{label}_{take}.flac", 0.8 * sound / abs(sound).max())
-    for name, settings in PERFORMANCES.items():
-        song = make_song(duration_s=SECONDS, **settings)  # type: ignore[arg-type]
-        band = song.audio - song.drums
-        save(HERE / "band" / f"{name}.ogg", 0.8 * band / abs(band).max())
-        write_chart(_true_chart(song, name, HERE / "band" / f"{name}.ogg"), HERE / "grooves" / f"{name}.mid")
+    _performance(make_song(13, duration_s=2 * SECONDS, style="rock", meter="4/4", tempo_bpm=120.0), "rock")
     make_gates.main(HERE / "gates")
 
 
@@ -107,20 +105,27 @@ def _ekit() -> list[Event]:
 
 
 def _chart(song: Song, name: str) -> None:
-    chart = _true_chart(song, name, HERE / f"{name}.ogg")
+    chart = _true_chart(song, song.hits, round(song.downbeats_s[0] * 1000), HERE / f"{name}.ogg")
     write_chart(chart, HERE / f"{name}.bsm")
     write_chart(chart, HERE / f"{name}.mid")
 
 
-def _true_chart(song: Song, name: str, audio: Path) -> Chart:
+def _performance(song: Song, name: str) -> None:
+    """A drummer's MIDI file, whose first bar begins with the file, and what the band plays."""
+    band = (song.audio - song.drums)[: int(SECONDS * SAMPLE_RATE)]
+    save(HERE / "band" / f"{name}.ogg", 0.8 * band / abs(band).max())
+    first = song.downbeats_s[0]
+    hits = [replace(hit, onset_s=max(0.0, hit.onset_s - first)) for hit in song.hits]
+    write_chart(_true_chart(song, hits, 0, HERE / "band" / f"{name}.ogg"), HERE / "grooves" / f"{name}.mid")
+
+
+def _true_chart(song: Song, hits: Sequence[Hit], offset_ms: int, audio: Path) -> Chart:
     return build_chart(
-        [(hit.onset_s, hit.label, hit.velocity) for hit in song.hits],
-        title=f"Example {name}",
+        [(hit.onset_s, hit.label, hit.velocity) for hit in hits],
+        title=f"Example {audio.stem}",
         artist="beatsight",
         audio=audio_ref(audio, duration_s=SECONDS, sample_rate=SAMPLE_RATE),
-        timing=Timing(
-            bpm=song.tempo_bpm, offset=round(song.downbeats_s[0] * 1000), time_signature=song.meter
-        ),
+        timing=Timing(bpm=song.tempo_bpm, offset=offset_ms, time_signature=song.meter),
         difficulty=3.0,
     )
 

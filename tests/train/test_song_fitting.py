@@ -47,14 +47,26 @@ def test_the_threshold_lies_between_true_and_false_peaks(songs) -> None:
         assert fitted.f_measure[group] == 1.0
 
 
+def test_thresholds_rise_above_what_a_band_alone_makes(songs) -> None:
+    rng, said = np.random.default_rng(0), []
+    for song in songs:
+        activation = told(song, rng)
+        if song.kind == "band":
+            activation[50::100, GROUPS.index("SD")] = 0.58
+        said.append(activation)
+    fitted = fit(MODEL, songs, said)
+    assert 0.58 < fitted.thresholds["SD"] < 0.6
+    assert fitted.thresholds["KD"] < 0.58
+
+
 def test_velocities_are_calibrated_to_what_was_played(songs) -> None:
     rng = np.random.default_rng(0)
     fitted = fit(MODEL, songs, [told(song, rng) for song in songs])
     assert calibrated(0.36, fitted.velocity_curves["KD"]) == pytest.approx(0.6, abs=0.01)
 
 
-def test_both_kinds_are_there_and_the_same_every_time(songs, tmp_path: Path) -> None:
-    assert [song.kind for song in songs] == ["drums"] * 6 + ["mix"] * 6
+def test_all_kinds_are_there_and_the_same_every_time(songs, tmp_path: Path) -> None:
+    assert [song.kind for song in songs] == ["drums"] * 6 + ["mix"] * 6 + ["band"] * 6
     again = validation_songs(write_songs(tmp_path, songs=8, frames=1000), FRAMES, 6, 10.0)
     assert all(np.array_equal(a.levels, b.levels) for a, b in zip(songs, again, strict=True))
 

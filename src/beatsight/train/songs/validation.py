@@ -1,12 +1,13 @@
 """Validation songs: mixtures of held-out drum tracks and backings, the same for every model that is judged.
 
-Half of them are drums alone, half have a backing about as loud as the drums. Strokes that nobody can hear
-(see :func:`beatsight.train.songs.targets.audibility`) count neither as found nor as missed.
+A third are drums alone, a third have a backing about as loud as the drums, a third are the band alone.
+Strokes that nobody can hear (see :func:`beatsight.train.songs.targets.audibility`) count neither as found nor
+as missed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class ValidationSong:
     """One song.
 
     Attributes:
-        kind: ``drums`` or ``mix``.
+        kind: ``drums``, ``mix`` or ``band``.
         levels: dB, shape (frames, bands).
         strokes: table of :data:`beatsight.dataset.frames.shards.STROKE`.
         heard: of each stroke, 0..1.
@@ -66,11 +67,14 @@ def validation_songs(folder: Path, frames: FrameConfig, count: int, seconds: flo
         squeeze_share=0.0,
     )
     full = replace(quiet, backing_share=1.0)
+    band = replace(quiet, drumless_share=1.0)
     songs = []
-    for kind, config in (("drums", quiet), ("mix", full)):
+    for kind, config in (("drums", quiet), ("mix", full), ("band", band)):
         mixer = Mixer(Source([folder / "drums"]), Source([folder / "backings"]), config, frames)
         for number in range(count):
             piece = mixer.piece(np.random.default_rng([9, number]))
+            if kind == "band" and len(piece.strokes):
+                continue  # percussion: what is found there may be right
             songs.append(ValidationSong(kind, piece.levels, piece.strokes, piece.heard))
     return songs
 
@@ -97,8 +101,3 @@ def f_measure(counts: Sequence[int]) -> float:
     """
     true, false, missed = counts
     return 2 * true / (2 * true + false + missed) if true + false + missed else 1.0
-
-
-def of_kind(songs: Sequence[ValidationSong], kind: str) -> Iterator[tuple[int, ValidationSong]]:
-    """Number and song of one kind."""
-    return ((number, song) for number, song in enumerate(songs) if song.kind == kind)
