@@ -1,7 +1,7 @@
 """From activations to hits: peaks over time, their exact moments, and what was struck.
 
-The network answers a hundred times a second for each of the five groups (kick, snare, toms, hats, cymbals)
-and for every articulation. A hit is a peak of its group; its articulation is the strongest of its group there.
+The network answers a hundred times a second for each of the five groups (kick, snare, toms, hats and
+cymbals) and for every articulation. A hit is a peak of its group; its articulation is the strongest there.
 
 Conventions: activations 0..1, shape (frames, outputs), frame k at ``k * hop_s`` seconds.
 """

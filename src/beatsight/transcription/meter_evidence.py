@@ -40,6 +40,11 @@ _START_REACH = 0.2  # quarters
 # Distances, in quarters, that the repetition after a bar is held against.
 _REPEAT_LAGS = np.array([2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0])
 _BLUR = 0.27  # repeated hits count in part when they are a 24th of a pulse off
+# The longest distance of any reading: two bars of 5/4 whose quarter is three pulses long.
+_LONGEST_PULSES = 30
+# Slots that are transformed at a time: with the lags 2**17, more than any song has (22 minutes of four pulses
+# a second), so that a long one takes no more memory.
+_BLOCK_SLOTS = 130_000
 _OVERLAP = 0.7  # share of the part up to which a distance is looked at: beyond, too little overlaps
 # Short quarters fit any part better by chance, so these centres lie on the slow side of usual tempi.
 _TEMPO_CENTRE_S = 0.79
@@ -80,6 +85,41 @@ def _middle_share(slot: IntArray, phase: int, third: int) -> float:
     return min(1.0, counts[third] / max(counts[2 * third], 1e-3)) - 0.5
 
 
+def _blurred(slot: IntArray, size: int, first: int, last: int) -> FloatArray:
+    """Slots ``first`` to ``last`` of those that are struck, as :func:`smear` would leave them."""
+    # The last slot is the left neighbour of the first.
+    around = np.concatenate((slot[slot == size - 1] - size, slot, slot[slot == 0] + size))
+    low, high = np.searchsorted(around, (first - 1, last + 1))
+    struck = np.zeros(last - first + 2)
+    struck[around[low:high] - (first - 1)] = 1.0
+    return (1 - 2 * _BLUR) * struck[1:-1] + _BLUR * (struck[:-2] + struck[2:])
+
+
+def _autocorrelation(signal: FloatArray, lags: int) -> FloatArray:
+    spectrum = np.fft.rfft(signal, 1 << (2 * len(signal) - 1).bit_length())
+    found = np.zeros(lags)
+    found[: len(signal)] = np.fft.irfft(np.abs(spectrum) ** 2)[: min(lags, len(signal))]
+    return found
+
+
+def _overlap(slot: IntArray, size: int, lags: int) -> FloatArray:
+    """Autocorrelation of the blurred slots, (lags,).
+
+    Args:
+        slot: ascending, 0 up to ``size``, may repeat.
+        size: number of slots.
+        lags: how many lags, at most ``size``.
+    """
+    total = np.zeros(lags)
+    for first in range(0, size, _BLOCK_SLOTS):
+        next_first = min(first + _BLOCK_SLOTS, size)
+        last = min(next_first + lags - 1, size)
+        total += _autocorrelation(_blurred(slot, size, first, last), lags)
+        if last > next_first:  # pairs that begin behind the block are the next one's
+            total -= _autocorrelation(_blurred(slot, size, next_first, last), lags)
+    return total
+
+
 class Part:
     """The hits on the pulse, and what all readings share."""
 
@@ -100,15 +140,14 @@ class Part:
     def _repetition(self) -> FloatArray:
         """Share there again ``lag / _FINE`` pulses later, (kick and snare, all groups) by lag."""
         slot = np.round((self.position - self.position[0]) * self._FINE).astype(np.int64)
-        size = int(slot.max()) + 1
-        struck = np.zeros((GROUPS, size))
-        struck[self.groups, slot] = 1.0
-        signal = smear(struck, _BLUR)
-        spectrum = np.fft.rfft(signal, 1 << (2 * size - 1).bit_length(), axis=1)
-        overlap = np.fft.irfft(np.abs(spectrum) ** 2, axis=1)[:, :size]
+        self._slots = int(slot.max()) + 1
+        lags = min(self._slots, _LONGEST_PULSES * self._FINE + 1)
+        overlap = np.array([
+            _overlap(slot[self.groups == group], self._slots, lags) for group in range(GROUPS)
+        ])  # fmt: skip
         energy = overlap[:, :1]
         alike = np.divide(overlap, energy, out=np.zeros_like(overlap), where=energy > 0)
-        alike *= size / (size - np.arange(size))
+        alike *= self._slots / (self._slots - np.arange(lags))
         share = np.sqrt(np.maximum(energy, 0)) * _GROUP_WEIGHT[:, None]
         return np.stack([
             (alike[rows] * share[rows]).sum(axis=0) / max(float(share[rows].sum()), 1e-9)
@@ -118,7 +157,7 @@ class Part:
     def _repeats_after(self, pulses: FloatArray) -> FloatArray:
         """Shares that repeat at these distances, (2, distances); NaN where too little overlaps to tell."""
         lag = np.round(pulses * self._FINE).astype(np.int64)
-        known = lag < _OVERLAP * self._repeats.shape[1]
+        known = lag < _OVERLAP * self._slots
         return np.where(known, self._repeats[:, np.where(known, lag, 0)], np.nan)
 
     def _repeat_gains(self, level: float, quarters: float) -> tuple[float, float]:

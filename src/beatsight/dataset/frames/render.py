@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from beatsight.dataset.frames.shards import shard_names, to_steps, write_shard
 from beatsight.synth.studio.backing import BackingConfig, load_recordings
 from beatsight.synth.studio.bank import load_bank
 from beatsight.synth.studio.drumset import DrumsetConfig
+from beatsight.synth.studio.instruments import read_instruments
 from beatsight.synth.studio.mixing import BusConfig
 from beatsight.synth.studio.performances import Stroke, read_grooves
 from beatsight.synth.studio.playing import PlayingConfig
@@ -36,6 +37,7 @@ class RenderConfig:
         grooves: folder of MIDI performances.
         split: which of them, by their info.csv; None for all.
         recordings: files without drums for the backings.
+        instruments: folders of instruments for the backings, note by note.
         seconds: length of a song.
         songs: songs a shard.
         seed: of everything.
@@ -49,6 +51,7 @@ class RenderConfig:
     grooves: Path = Path()
     split: str | None = None
     recordings: tuple[Path, ...] = ()
+    instruments: tuple[Path, ...] = ()
     seconds: float = 30.0
     songs: int = 40
     seed: int = 0
@@ -85,7 +88,10 @@ class Studio:
         self.stock = Stock.of(
             load_bank(config.kits, leave_out=config.leave_out, only=config.only),
             read_grooves(config.grooves, split=config.split)[0],
-            load_recordings(config.recordings),
+            replace(
+                load_recordings(config.recordings),
+                instruments=tuple(read_instruments(config.instruments)[0]),
+            ),
         )
         self._song = SongConfig(
             config.seconds, config.seed, config.playing, config.drumset, config.bus, config.backing

@@ -26,6 +26,7 @@ from beatsight.synth.studio.bank import Bank
 from beatsight.synth.studio.codec import through_codec
 from beatsight.synth.studio.drumset import Drumset, DrumsetConfig
 from beatsight.synth.studio.filters import high_pass, low_pass
+from beatsight.synth.studio.instruments import Instrument, play_instruments
 from beatsight.synth.studio.mixing import place_strokes
 from beatsight.synth.studio.performances import Stroke
 from beatsight.synth.studio.strings import play_strings, strum
@@ -37,10 +38,11 @@ _INT16 = 32767.0
 
 @dataclass(frozen=True, eq=False)
 class Recordings:
-    """Sounds without drums, int16 with their factor to float, sorted by length."""
+    """Sounds without drums, int16 with their factor to float, sorted by length; and instruments, note by note."""
 
     long: tuple[tuple[np.ndarray, float], ...]
     short: tuple[tuple[np.ndarray, float], ...]
+    instruments: tuple[Instrument, ...] = ()
 
 
 def load_recordings(files: Sequence[Path], long_from_s: float = 6.0) -> Recordings:
@@ -170,10 +172,12 @@ class BackingConfig:
     Attributes:
         strum_share: of songs with strummed steel strings.
         synthetic_percussion_share: of songs with invented tambourines, shakers, claps and bells.
+        instrument_share: of songs with recorded instruments, where there are any.
     """
 
     strum_share: float = 0.0
     synthetic_percussion_share: float = 0.0
+    instrument_share: float = 0.0
 
 
 def make_backing(
@@ -212,6 +216,9 @@ def make_backing(
     config = config or BackingConfig()
     if config.strum_share and rng.random() < config.strum_share:
         track += _unit(strum(rng, n)) * np.float32(10 ** (rng.normal(0.0, 4.0) / 20))
+    if recordings.instruments and config.instrument_share and rng.random() < config.instrument_share:
+        band = play_instruments(rng, list(recordings.instruments), n)
+        track += _unit(band) * np.float32(10 ** (rng.normal(2.0, 4.0) / 20))
     strokes: list[Stroke] = []
     if config.synthetic_percussion_share and rng.random() < config.synthetic_percussion_share:
         found = _percussion(rng, Bank({}, ()), n, DrumsetConfig(own_kit_share=0.0, synthetic_share=1.0))

@@ -65,6 +65,7 @@ class SongSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         grooves: folder of MIDI performances; ``split`` of its info.csv.
         recordings: folders of sounds without drums.
         only_recordings, without_recordings: words in file names to use, or not to use.
+        instruments: folders of instruments, note by note.
         drums, backings: shards of each.
         seed: of the rendering.
         playing, drumset, bus, backing: settings that differ from the defaults of
@@ -82,6 +83,7 @@ class SongSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     without_kits: list[str] = []
     only_recordings: list[str] = []
     without_recordings: list[str] = []
+    instruments: list[str] = []
     playing: Settings = {}
     drumset: Settings = {}
     bus: Settings = {}
@@ -180,6 +182,7 @@ def render_config(recipe: Recipe, songs: SongSet, data: Path) -> RenderConfig:
         grooves=inside(data, songs.grooves),
         split=songs.split,
         recordings=recordings,
+        instruments=tuple(inside(data, path) for path in songs.instruments),
         seconds=recipe.song_seconds,
         songs=recipe.songs_per_shard,
         seed=songs.seed,
