@@ -19,11 +19,11 @@ from beatsight.dataset.frames.shards import shard_names, to_steps, write_shard
 from beatsight.synth.studio.backing import BackingConfig, load_recordings
 from beatsight.synth.studio.bank import load_bank
 from beatsight.synth.studio.drumset import DrumsetConfig
-from beatsight.synth.studio.instruments import read_instruments
 from beatsight.synth.studio.mixing import BusConfig
 from beatsight.synth.studio.performances import Stroke, read_grooves
 from beatsight.synth.studio.playing import PlayingConfig
 from beatsight.synth.studio.song import SongConfig, Stock, make_band, make_drums, moved
+from beatsight.synth.studio.soundfonts import find_instruments, with_soundfonts
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class RenderConfig:
         grooves: folder of MIDI performances.
         split: which of them, by their info.csv; None for all.
         recordings: files without drums for the backings.
-        instruments: folders of instruments for the backings, note by note.
+        instruments: folders of notes, or SoundFonts, whose instruments play in the backings.
+        soundfonts: SoundFonts whose drum kits are played beside the others.
         seconds: length of a song.
         songs: songs a shard.
         seed: of everything.
@@ -52,6 +53,7 @@ class RenderConfig:
     split: str | None = None
     recordings: tuple[Path, ...] = ()
     instruments: tuple[Path, ...] = ()
+    soundfonts: tuple[Path, ...] = ()
     seconds: float = 30.0
     songs: int = 40
     seed: int = 0
@@ -86,11 +88,13 @@ class Studio:
     def __init__(self, config: RenderConfig) -> None:
         self.config = config
         self.stock = Stock.of(
-            load_bank(config.kits, leave_out=config.leave_out, only=config.only),
+            with_soundfonts(
+                load_bank(config.kits, leave_out=config.leave_out, only=config.only), config.soundfonts
+            ),
             read_grooves(config.grooves, split=config.split)[0],
             replace(
                 load_recordings(config.recordings),
-                instruments=tuple(read_instruments(config.instruments)[0]),
+                instruments=tuple(find_instruments(config.instruments)),
             ),
         )
         self._song = SongConfig(

@@ -65,7 +65,8 @@ class SongSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         grooves: folder of MIDI performances; ``split`` of its info.csv.
         recordings: folders of sounds without drums.
         only_recordings, without_recordings: words in file names to use, or not to use.
-        instruments: folders of instruments, note by note.
+        instruments: folders of notes, or SoundFonts, for the backings.
+        soundfonts: SoundFonts whose drum kits are played beside the others.
         drums, backings: shards of each.
         seed: of the rendering.
         playing, drumset, bus, backing: settings that differ from the defaults of
@@ -84,6 +85,7 @@ class SongSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     only_recordings: list[str] = []
     without_recordings: list[str] = []
     instruments: list[str] = []
+    soundfonts: list[str] = []
     playing: Settings = {}
     drumset: Settings = {}
     bus: Settings = {}
@@ -183,6 +185,7 @@ def render_config(recipe: Recipe, songs: SongSet, data: Path) -> RenderConfig:
         split=songs.split,
         recordings=recordings,
         instruments=tuple(inside(data, path) for path in songs.instruments),
+        soundfonts=tuple(inside(data, path) for path in songs.soundfonts),
         seconds=recipe.song_seconds,
         songs=recipe.songs_per_shard,
         seed=songs.seed,
