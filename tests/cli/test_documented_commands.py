@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 LINES = re.findall(r"^\$ beatsight (.+)$", PAGE, re.MULTILINE)
 OUTPUT_OPTIONS = (
-    "-o", "--output", "--metrics-json", "--write", "--report", "--junit", "--summary", "--json-output", "--page",
+    "-o", "--output", "--metrics-json", "--write", "--report", "--junit", "--summary", "--json-output",
+    "--page",
 )  # fmt: skip
 
 

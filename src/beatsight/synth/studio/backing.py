@@ -38,7 +38,7 @@ _INT16 = 32767.0
 
 @dataclass(frozen=True, eq=False)
 class Recordings:
-    """Sounds without drums, int16 with their factor to float, sorted by length; and instruments, note by note."""
+    """Sounds without drums, int16 with their factor to float, sorted by length; and instruments by notes."""
 
     long: tuple[tuple[np.ndarray, float], ...]
     short: tuple[tuple[np.ndarray, float], ...]

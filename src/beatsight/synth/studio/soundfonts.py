@@ -1,7 +1,8 @@
-"""SoundFonts in the studio: drum presets as pieces of the bank, melodic presets as instruments of the backing.
+"""SoundFonts in the studio: drum presets as pieces of the bank, melodic presets as instruments of backings.
 
-A drum preset is a kit: its keys are General MIDI percussion, each velocity range a layer. Presets that play the
-same samples on a key share that piece; it is taken once. Left and right samples of a stroke are microphones.
+A drum preset is a kit: its keys are General MIDI percussion, each velocity range a layer. Presets that play
+the same samples on a key share that piece; it is taken once. Left and right samples of a stroke are
+microphones.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _NOTE_STEP = 4
 _MOST_NOTES = 16
 # General MIDI: sound effects, from the guitar's fret noise on, are no band.
 _LAST_PROGRAM = 111
+# From 48 on drum presets are timpani, marching bands and sounds: other things on the same keys.
+_LAST_DRUM_PROGRAM = 47
 
 
 def soundfont_pieces(path: str | os.PathLike[str]) -> Iterator[Piece]:
@@ -40,7 +43,9 @@ def soundfont_pieces(path: str | os.PathLike[str]) -> Iterator[Piece]:
         InputError: the file cannot be read or has no drum preset.
     """
     font = read_soundfont(path)
-    presets = [preset for preset in font.presets if preset.bank == DRUM_BANK]
+    presets = [
+        preset for preset in font.presets if preset.bank == DRUM_BANK and preset.program <= _LAST_DRUM_PROGRAM
+    ]
     if not presets:
         raise InputError(f"{font.path}: holds no drum kit (bank {DRUM_BANK})")
     seen: set[tuple[str, frozenset[str]]] = set()
