@@ -7,6 +7,7 @@ from pathlib import Path
 import mido
 import numpy as np
 import pytest
+import torch
 
 from beatsight.audio.io import SAMPLE_RATE, save
 from beatsight.errors import InputError
@@ -87,8 +88,8 @@ def test_a_tiny_recipe_ends_in_a_model_file_and_is_not_done_twice(tmp_path: Path
 
 def test_the_recipe_of_the_shipped_model_can_be_read() -> None:
     recipe = read_recipe(Path(__file__).parents[2] / "recipes" / "transcriber.toml")
-    assert [stage.model for stage in recipe.stages if stage.model] == ["transcriber", "transcriber-streaming"]
-    assert train_config(recipe.stages[-1]).network.lookahead >= 0
+    assert "transcriber" in [stage.model for stage in recipe.stages]
+    assert train_config(recipe.stages[0]).network.bands == 80
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,7 @@ def test_the_recipe_of_the_shipped_model_can_be_read() -> None:
         ('sets = ["train"]', 'sets = ["validation"]', "cannot learn from the set 'validation'"),
         ("[sets.validation]", "[sets.other]", "needs a set of songs named 'validation'"),
         ('name = "only"', 'name = "only"\nstart = "first"', "starts from 'first'"),
+        ('sets = ["train"]', "sets = []", "needs either sets to learn from or mean_of"),
         ("drums = 1", 'drums = "many"', "drums"),
         ("[[stages]]", "[[stages", "recipe.toml"),
     ],
@@ -106,6 +108,32 @@ def test_the_recipe_of_the_shipped_model_can_be_read() -> None:
 def test_a_faulty_recipe_is_refused_by_name(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_recipe(recipe_file(tmp_path, RECIPE.replace(old, new, 1)))
+
+
+def test_the_mean_of_stages_lies_between_them(tmp_path: Path) -> None:
+    text = (
+        RECIPE
+        + """
+[[stages]]
+name = "more"
+sets = ["train"]
+start = "only"
+training = { steps = 2, every = 2, warmup = 1, lr = 0.1 }
+mix = { frames = 200, batch = 1 }
+network = { stem = [4, 4], width = 8, dilations = [1, 2] }
+
+[[stages]]
+name = "mean"
+mean_of = ["only", "more"]
+"""
+    )
+    cook(read_recipe(recipe_file(tmp_path, text)), data(tmp_path / "data"), tmp_path / "out", workers=1)
+    only, more, mean = (
+        torch.load(tmp_path / "out" / name / "average.pth", weights_only=True)["weights"]["leave.weight"]
+        for name in ("only", "more", "mean")
+    )
+    assert not torch.equal(only, more)
+    assert torch.allclose(mean, (only + more) / 2)
 
 
 def test_an_unknown_setting_and_a_path_outside_the_data_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ import torch
 from beatsight.audio.frames import FrameConfig
 from beatsight.dataset.frames.render import RenderConfig, find_recordings, render_shards
 from beatsight.errors import InputError
-from beatsight.files import inside, read_text, write_bytes
+from beatsight.files import atomic_path, inside, read_text, write_bytes
 from beatsight.models.song_config import SongNetworkConfig
 from beatsight.models.song_folding import folded_weights
 from beatsight.models.song_labels import ARTICULATIONS, GROUPS
@@ -93,20 +93,23 @@ class SongSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One training run.
+    """One training run, or the mean of some.
 
     Attributes:
         name: its folder in the output.
         sets: names of the song sets it learns from.
         start: the stage whose weights it begins with; empty for random ones.
+        mean_of: stages whose weights are averaged instead of training: what one run learns by heart, the
+            others do not.
         model: name of the model file to make of it; empty for none.
         training, mix, targets, network: settings that differ from the defaults of
             :class:`~beatsight.train.songs.loop.SongTrainConfig` and its like.
     """
 
     name: str
-    sets: list[str]
+    sets: list[str] = []
     start: str = ""
+    mean_of: list[str] = []
     model: str = ""
     training: Settings = {}
     mix: Settings = {}
@@ -124,6 +127,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         song_seconds, songs_per_shard: of all sets.
         validation_songs: of either kind, drums alone and with a backing.
         offsets_ms: group -> taken off found times; see the documentation of the transcriber.
+        threshold_raise: added to every threshold that is fitted on rendered songs.
     """
 
     title: str
@@ -133,6 +137,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     songs_per_shard: int = 40
     validation_songs: int = 24
     offsets_ms: dict[str, float] = {}
+    threshold_raise: float = 0.0
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -151,10 +156,12 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     for stage in recipe.stages:
         if unknown := [name for name in stage.sets if name not in recipe.sets or name == VALIDATION]:
             raise InputError(f"{path}: stage {stage.name!r} cannot learn from the set {unknown[0]!r}")
-        if stage.start and stage.start not in known:
+        if missing := [name for name in (stage.start, *stage.mean_of) if name and name not in known]:
             raise InputError(
-                f"{path}: stage {stage.name!r} starts from {stage.start!r}, not a stage before it"
+                f"{path}: stage {stage.name!r} starts from {missing[0]!r}, which is not a stage before it"
             )
+        if bool(stage.sets) == bool(stage.mean_of):
+            raise InputError(f"{path}: stage {stage.name!r} needs either sets to learn from or mean_of")
         known.add(stage.name)
     return recipe
 
@@ -253,14 +260,19 @@ def cook(
     results: dict[str, Any] = {}
     for stage in recipe.stages:
         config = train_config(stage)
-        train_songs(
-            config,
-            [shards / name for name in stage.sets],
-            output / stage.name,
-            resume=True,
-            start=output / stage.start / "average.pth" if stage.start else None,
-            on_report=_report(on_report, stage.name),
-        )
+        if stage.mean_of and is_first():
+            average_weights(
+                [output / name / "average.pth" for name in stage.mean_of], output / stage.name / "average.pth"
+            )
+        elif stage.sets:
+            train_songs(
+                config,
+                [shards / name for name in stage.sets],
+                output / stage.name,
+                resume=True,
+                start=output / stage.start / "average.pth" if stage.start else None,
+                on_report=_report(on_report, stage.name),
+            )
         if stage.model and is_first():
             weights = torch.load(output / stage.name / "average.pth", weights_only=True)["weights"]
             model, results[stage.model] = finish(recipe, config, weights, shards / VALIDATION)
@@ -268,6 +280,17 @@ def cook(
     if is_first():
         write_bytes(output / "validation.json", msgspec.json.format(msgspec.json.encode(results)) + b"\n")
     return results
+
+
+def average_weights(paths: Sequence[Path], target: Path) -> None:
+    """Write the mean of some runs' averaged weights."""
+    runs = [torch.load(path, weights_only=True) for path in paths]
+    mean = {
+        name: (sum(run["weights"][name].double() for run in runs) / len(runs)).to(value.dtype)
+        for name, value in runs[0]["weights"].items()
+    }
+    with atomic_path(target) as path:
+        torch.save({"weights": mean, "network": runs[0]["network"]}, path)
 
 
 def _staged(on_stage: OnStage | None, name: str) -> Callable[[int, int], None] | None:
@@ -303,7 +326,7 @@ def finish(
     fitted = fit(model, songs, [activations(network, song.levels) for song in songs])
     settings = msgspec.structs.replace(
         settings,
-        thresholds=fitted.thresholds,
+        thresholds={group: value + recipe.threshold_raise for group, value in fitted.thresholds.items()},
         velocity_curves=fitted.velocity_curves,
         openness_curve=fitted.openness_curve,
     )
