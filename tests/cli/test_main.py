@@ -132,7 +132,7 @@ def test_wrong_usage_is_two(capsys: pytest.CaptureFixture[str], words: list[str]
 
 
 @pytest.mark.parametrize(
-    "words", [["train"], ["evaluate"], ["demo"], ["transcribe", "a.wav", "--ml-model", "m.pth"]]
+    "words", [["train"], ["evaluate"], ["demo"], ["train-songs", "r.toml", "--data", ".", "-o", "out"]]
 )
 def test_without_torch_the_line_that_installs_it_is_printed(tmp_path: Path, words: list[str]) -> None:
     code = f"import sys\nsys.modules['torch'] = None\nfrom beatsight.cli.main import run\nrun({words!r})"

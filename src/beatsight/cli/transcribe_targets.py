@@ -32,7 +32,7 @@ def jobs_of(songs: list[Path], outputs: list[Path], formats: list[str]) -> list[
     if unknown := [suffix for suffix in suffixes if suffix not in SUFFIXES]:
         raise UsageError(f"unknown chart format {unknown[0]!r}; known: {', '.join(SUFFIXES)}")
     if not songs:
-        raise UsageError("no song is named")
+        raise UsageError("no song is named; see beatsight transcribe --help")
     files = [path for path in outputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
     alone = len(songs) == 1 and not songs[0].is_dir()
     if alone and files and not formats:

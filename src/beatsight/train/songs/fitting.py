@@ -35,13 +35,19 @@ class Fitted:
     f_measure: dict[str, float]
 
 
-def fit(model: SongModel, songs: Sequence[ValidationSong], activations: Sequence[np.ndarray]) -> Fitted:
+def fit(
+    model: SongModel,
+    songs: Sequence[ValidationSong],
+    activations: Sequence[np.ndarray],
+    threshold_raise: float = 0.0,
+) -> Fitted:
     """Fit all settings.
 
     Args:
         model: whose frames the activations have.
         songs: the validation songs.
         activations: of each, shape (frames, outputs).
+        threshold_raise: added to the thresholds that are best for these songs.
     """
     hop_s, onsets = model.frames.hop_s, model.network.onsets
     thresholds, scores, curves = {}, {}, {}
@@ -60,7 +66,8 @@ def fit(model: SongModel, songs: Sequence[ValidationSong], activations: Sequence
         # The middle of the plateau, not its accidental top.
         near = np.flatnonzero(values >= values.max() - 0.003)
         best = float(_THRESHOLDS[near].mean())
-        thresholds[group] = round(max(best, _quiet_threshold(songs, activations, index, hop_s)), 3)
+        quiet = _quiet_threshold(songs, activations, index, hop_s)
+        thresholds[group] = round(max(best + threshold_raise, quiet), 3)
         scores[group] = round(float(values.max()), 4)
         curves[group] = _curve(*_velocities(songs, activations, index, onsets + index, hop_s, group))
     openness = _curve(*_opennesses(songs, activations, hop_s))

@@ -323,10 +323,10 @@ def finish(
     )
     model = SongModel(settings, config.network, FrameConfig(), folded_weights(network))
     songs = validation_songs(validation, model.frames, recipe.validation_songs, recipe.song_seconds)
-    fitted = fit(model, songs, [activations(network, song.levels) for song in songs])
+    fitted = fit(model, songs, [activations(network, song.levels) for song in songs], recipe.threshold_raise)
     settings = msgspec.structs.replace(
         settings,
-        thresholds={group: value + recipe.threshold_raise for group, value in fitted.thresholds.items()},
+        thresholds=fitted.thresholds,
         velocity_curves=fitted.velocity_curves,
         openness_curve=fitted.openness_curve,
     )
