@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from planted_kits import burst, plant_kit
 
 from beatsight.audio import io
 from beatsight.errors import InputError
 from beatsight.synth.sample_kit import read_kit
 from beatsight.synth.sfz_kit import read_sfz_kit
 from beatsight.synth.studio.bank import load_bank, read_kits
+from planted_kits import burst, plant_kit
 
 TEXT = """
 <group> key=36

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted_kits import plant_groove
 
 from beatsight.errors import InputError
 from beatsight.synth.studio.performances import Groove, Stroke, read_groove, read_grooves
@@ -20,6 +19,7 @@ from beatsight.synth.studio.playing import (
     single_strokes,
 )
 from beatsight.taxonomy import is_hihat
+from planted_kits import plant_groove
 
 PLAIN = PlayingConfig(
     random_share=0.0, tempo_spread=0.0, swap_share=0.0, tom_share=0.0, crash_share=0.0, stick_share=0.0,
