@@ -8,9 +8,9 @@ even pulse explains the part nearly as well, as in music made to a click, it is 
 is the written beat is decided later, in ``meter.py``. Deviations from Ellis: intervals between hits take
 the place of an onset autocorrelation, and the expected period varies with time.
 
-Tables over time are worked on block by block. Whole stay the tempogram's salience and a number per frame that
-says where its best predecessor lies, 3 kB a second of song in all (10 MB an hour), and the answer does not
-depend on the blocks: up to ten minutes it is the same bits as in one piece, beyond that rounding differs.
+Tables over time are worked on block by block. Whole stay the tempogram's salience and, per frame, how far
+back its best predecessor lies: under 5 MB an hour. The answer does not depend on the blocks: up to ten
+minutes it is the same bits as in one piece, beyond that the rounding of sums differs.
 """
 
 from __future__ import annotations

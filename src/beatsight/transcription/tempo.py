@@ -41,6 +41,7 @@ _TIMING_SPREAD_S = 0.015
 # performance keeps one tempo (``benchmarks/beats.py``; 60 let drifting beats stray by 30 ms).
 _BEND_COST = 25.0
 _MIN_SEGMENT_BARS = 2
+_TIE = 1e-6  # costs this close differ by rounding; the earlier bend is taken
 # A single misplaced beat is pulled in to this many spreads, so that it cannot bend the line.
 _OUTLIER_SPREADS = 3.0
 
@@ -123,12 +124,14 @@ def _bends(position: FloatArray, time: FloatArray, edges: FloatArray, spread: fl
     starts = np.searchsorted(position, edges)
     # Prefix sums around the mean keep the squared deviations exact in floating point.
     x, y = position - position.mean(), time - np.polyval(np.polyfit(position, time, 1), position)
+    if float(y @ y) / spread**2 <= _BEND_COST:  # no bend can save its own cost
+        return []
     columns = np.stack((np.ones_like(x), x, y, x * x, x * y, y * y))
     sums = np.concatenate((np.zeros((6, 1)), np.cumsum(columns, axis=1)), axis=1)[:, starts]
     best, back = np.full(len(edges), np.inf), np.zeros(len(edges), dtype=np.int64)
     best[0] = 0.0
-    # A beginning that would do no better were there a bend at ``end`` never will, once one may begin there
-    # (PELT, Killick et al., 2012); which is what keeps hours of bars from costing their square.
+    # A beginning that does worse than a bend at ``end`` would goes on to, once a piece may begin there (PELT,
+    # Killick et al., 2012): with bends, hours of bars do not cost their square.
     begin, until = np.zeros(1, dtype=np.int64), np.full(1, len(edges))
     for end in range(1, len(edges)):
         if end > _MIN_SEGMENT_BARS:
@@ -141,7 +144,7 @@ def _bends(position: FloatArray, time: FloatArray, edges: FloatArray, spread: fl
         total = best[begin] + np.maximum(left, 0.0) / spread**2 + _BEND_COST
         back[end] = begin[total.argmin()]
         best[end] = total.min()
-        beaten = total - _BEND_COST >= best[end]
+        beaten = total - _BEND_COST > best[end] + _TIE
         until[beaten] = np.minimum(until[beaten], end + _MIN_SEGMENT_BARS)
     found, end = [], len(edges) - 1
     while end > 0:
@@ -168,7 +171,8 @@ def _line(position: FloatArray, time: FloatArray, knots: FloatArray) -> FloatArr
 
 def _at_knots(piece: IntArray, left: FloatArray, right: FloatArray, knots: int) -> FloatArray:
     """Sums of what beats add to the knot before and the knot after them, (knots,)."""
-    return np.bincount(piece, left, minlength=knots) + np.bincount(piece + 1, right, minlength=knots)
+    total = np.bincount(piece, left, minlength=knots) + np.bincount(piece + 1, right, minlength=knots)
+    return total.astype(np.float64, copy=False)
 
 
 def _clock(pulse: FloatArray, support: FloatArray, reading: Reading) -> tuple[FloatArray, FloatArray]:
