@@ -81,7 +81,7 @@ def test_a_drum_preset_is_a_kit_with_layers(tmp_path: Path) -> None:
     assert (piece.kit, piece.role) == ("my kit/Kit", "snare")
     soft, loud = piece.takes
     assert soft.velocity == pytest.approx(32 / 127) and loud.velocity == pytest.approx(95.5 / 127)
-    assert loud.level == pytest.approx(2 * 10 ** (4 / 20) * soft.level, rel=0.02)
+    assert loud.scales["mic0"] == pytest.approx(2 * 10 ** (4 / 20) * soft.scales["mic0"], rel=0.02)
 
 
 def test_a_looped_note_sounds_for_seconds_at_its_pitch(tmp_path: Path) -> None:

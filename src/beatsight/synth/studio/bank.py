@@ -6,7 +6,7 @@ microphones apart and aligned, so that a mix can set their levels while their de
 
 Conventions: audio is int16 in memory (a kit collection of an hour fits in some hundred MB), float32 when
 played; velocity 0..1, openness 0..1. Levels are per piece: a stroke's own loudness is divided out
-(:attr:`Take.level`), since some kits are peak-normalised and others natural; who plays it sets the level.
+when it is played, since some kits are peak-normalised and others natural; who plays it sets the level.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ HIHAT = "hihat"
 # A sample is cut where it stays this far under its peak.
 _INAUDIBLE_DB = -66.0
 _CUT_BLOCK = 1024
-_LEVEL_S = 0.08
 _FULL_SCALE = 32767.0
 
 
@@ -59,7 +58,6 @@ class Take:
         choke: the cymbal was grabbed after the stroke.
         mics: microphone name -> int16 samples, shape (frames,); all start at the same moment.
         scales: microphone name -> linear factor from int16 to the kit's own balance.
-        level: RMS of the first 80 ms of the balanced mix, linear.
     """
 
     label: str
@@ -68,7 +66,6 @@ class Take:
     choke: bool
     mics: dict[str, np.ndarray]
     scales: dict[str, float]
-    level: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +130,6 @@ def load_take(kit: SampleKit, hit: KitHit) -> Take:
     """
     channels = _cut({name: io.load(path) for name, path in hit.mics.items()})
     stored, scales = {}, {}
-    mix = np.zeros(max(map(len, channels.values())), np.float32)
     for name, audio in channels.items():
         peak = float(np.abs(audio).max(initial=0.0))
         if peak == 0.0:
@@ -142,13 +138,9 @@ def load_take(kit: SampleKit, hit: KitHit) -> Take:
         # Bleed on another drum's microphone belongs to the sound of the kit, well under the drum itself.
         balance = kit.mics[name].gain_db if name in kit.mics else 0.0
         scales[name] = peak / _FULL_SCALE * 10 ** (balance / 20)
-        mix[: len(audio)] += audio * np.float32(10 ** (balance / 20))
     if not stored:
         raise InputError(f"{next(iter(hit.mics.values()))}: is silent")
-    start = int(np.argmax(np.abs(mix) >= 0.1 * np.abs(mix).max()))
-    head = mix[start : start + round(_LEVEL_S * io.SAMPLE_RATE)]
-    level = float(np.sqrt(np.mean(np.square(head, dtype=np.float64))))
-    return Take(hit.label, hit.velocity, hit.openness, hit.choke, stored, scales, level)
+    return Take(hit.label, hit.velocity, hit.openness, hit.choke, stored, scales)
 
 
 def _piece_name(hit: KitHit, role: str) -> str:

@@ -24,7 +24,6 @@ from beatsight.taxonomy import from_note
 
 SOUNDFONT = ".sf2"
 _INT16 = 32767.0
-_LEVEL_S = 0.08
 # Notes of an instrument are kept this long; loops are played round until then.
 _NOTE_S = 3.0
 # One note in so many semitones is enough: others are played from it.
@@ -118,12 +117,8 @@ def _takes(font: SoundFont, label: str, key: int, zones: list[Zone]) -> list[Tak
         if not mics:
             continue
         whole = (low, high) == (0, 127)
-        head = round(_LEVEL_S * SAMPLE_RATE)
-        level = float(
-            np.sqrt(sum(np.mean((m[:head] * scales[name]) ** 2, dtype=float) for name, m in mics.items()))
-        )
         velocity = None if whole else (max(low, 1) + high) / 2 / 127
-        takes.append(Take(label, velocity, NOMINAL_OPENNESS.get(label), False, mics, scales, level))
+        takes.append(Take(label, velocity, NOMINAL_OPENNESS.get(label), False, mics, scales))
     return takes
 
 

@@ -26,7 +26,6 @@ _KNOWN = frozenset(
         "tambourine", "shaker", "cowbell", *_LABELS,
     }
 )  # fmt: skip
-_LEVEL_SAMPLES = 3528
 
 
 def synthetic_piece(seed: int, role: str) -> Piece | None:
@@ -48,8 +47,7 @@ def synthetic_piece(seed: int, role: str) -> Piece | None:
             peak = float(np.abs(audio).max(initial=0.0))
             if peak > 0.0:
                 stored = np.round(audio * (32767.0 / peak)).astype(np.int16)
-                level = float(np.sqrt(np.mean(np.square(audio[:_LEVEL_SAMPLES], dtype=np.float64))))
                 takes.append(
-                    Take(label, velocity, openness, False, {"main": stored}, {"main": peak / 32767.0}, level)
+                    Take(label, velocity, openness, False, {"main": stored}, {"main": peak / 32767.0})
                 )
     return Piece(kit.kit_id, role, role, tuple(takes), {"main": "close"}) if takes else None
