@@ -18,6 +18,7 @@ from beatsight.synth.studio.playing import (
     groove_weights,
     single_strokes,
 )
+from beatsight.synth.studio.variations import percussion
 from beatsight.taxonomy import is_hihat
 from planted_kits import plant_groove
 
@@ -126,3 +127,19 @@ def test_any_part_is_in_order_and_in_range(grooves: list[Groove], seed: int) -> 
 def test_of_two_strokes_too_close_the_louder_stays() -> None:
     strokes = [Stroke(0.0, "snare", 0.2), Stroke(0.02, "snare", 0.9), Stroke(0.02, "kick", 0.1)]
     assert single_strokes(strokes) == [Stroke(0.02, "kick", 0.1), Stroke(0.02, "snare", 0.9)]
+
+
+def test_hand_percussion_plays_along_and_takes_nothing_away() -> None:
+    strokes = [Stroke(0.5 * k, "kick" if k % 2 else "snare", 0.8) for k in range(60)]
+    followed = {"kick": 0, "snare": 0}
+    for seed in range(40):
+        more = percussion(np.random.default_rng(seed), strokes)
+        added = [s for s in more if s.label not in ("kick", "snare")]
+        assert [s for s in more if s.label in ("kick", "snare")] == strokes
+        assert len({s.label for s in added}) == 1 and all(0.0 < s.velocity <= 1.0 for s in added)
+        for drum in followed:
+            times = np.array([s.time_s for s in strokes if s.label == drum])
+            on_it = [np.abs(times - s.time_s).min() < 0.06 for s in added]
+            # The other drum falls halfway between this one's strokes.
+            followed[drum] += all(on_it)
+    assert followed["snare"] > 3 and followed["kick"] > 3

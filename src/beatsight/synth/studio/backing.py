@@ -221,7 +221,9 @@ def make_backing(
         track += _unit(band) * np.float32(10 ** (rng.normal(2.0, 4.0) / 20))
     strokes: list[Stroke] = []
     if config.synthetic_percussion_share and rng.random() < config.synthetic_percussion_share:
-        found = _percussion(rng, Bank({}, ()), n, DrumsetConfig(own_kit_share=0.0, synthetic_share=1.0))
+        found = _percussion(
+            rng, Bank({}, ()), n, DrumsetConfig(own_kit_share=0.0, synthetic_percussion_share=1.0)
+        )
         if found is not None:
             audio, strokes = found
             track += _unit(audio) * np.float32(10 ** (rng.normal(-4.0, 5.0) / 20))

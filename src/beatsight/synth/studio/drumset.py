@@ -33,6 +33,7 @@ _ARTICULATION_DB = {
     "hihat_open": 3.0, "hihat_half": 2.0, "hihat_pedal": -5.0, "hihat_foot_splash": -4.0,
     "ride_bell": 3.0, "ride_edge": 5.0,
 }  # fmt: skip
+_HAND_PERCUSSION = frozenset({"clap", "tambourine", "shaker", "cowbell"})
 _CYMBAL_ROLES = frozenset({HIHAT, "ride", "crash", "splash", "china"})
 # Round robin: the strokes whose velocity is about as near as the nearest one's.
 _NEAR = 0.12
@@ -54,6 +55,7 @@ class DrumsetConfig:
         eq_spread_db: of each of a piece's three filters.
         velocity_power: mean and spread of the exponent from velocity to amplitude.
         synthetic_share: a piece of a mixture is not a recording but synthesised.
+        synthetic_percussion_share: likewise of hand percussion, of which there are few recordings.
         click_db: up to how far the top of a kick, snare or tom is raised, in two of five: a hard click is no
             hat.
     """
@@ -68,6 +70,7 @@ class DrumsetConfig:
     eq_spread_db: float = 3.0
     velocity_power: tuple[float, float] = (1.35, 0.25)
     synthetic_share: float = 0.0
+    synthetic_percussion_share: float = 0.0
     click_db: float = 0.0
 
 
@@ -105,7 +108,8 @@ class Drumset:
             velocity: 0..1.
             openness: 0..1 for hats.
         """
-        if role_of(label) not in self._bank.pieces and not self._config.synthetic_share:
+        role = role_of(label)
+        if role not in self._bank.pieces and not self._synthetic_share(role):
             return None
         voice = self._voice(label)
         take = self._choose(voice, label, velocity, openness)
@@ -115,6 +119,10 @@ class Drumset:
         if key not in voice.sounds:
             voice.sounds[key] = render_take(voice, take, self._source(voice, take))
         return voice.sounds[key]
+
+    def _synthetic_share(self, role: str) -> float:
+        config = self._config
+        return config.synthetic_percussion_share if role in _HAND_PERCUSSION else config.synthetic_share
 
     def _source(self, voice: Voice, take: Take) -> str:
         pieces = (voice.piece, *self._bank.pieces.get(voice.piece.role, ()))
@@ -133,7 +141,8 @@ class Drumset:
 
     def _draw(self, role: str, label: str) -> Voice:
         rng, config = self._rng, self._config
-        if config.synthetic_share and not self._kit and rng.random() < config.synthetic_share:
+        share = self._synthetic_share(role)
+        if share and (role in _HAND_PERCUSSION or not self._kit) and rng.random() < share:
             piece = synthetic_piece(int(rng.integers(1 << 31)), role)
             if piece is not None:
                 return self._voice_of(piece, role)

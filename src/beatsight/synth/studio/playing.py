@@ -18,6 +18,7 @@ from beatsight.synth.studio.variations import (
     double,
     flams,
     pedal,
+    percussion,
     single_strokes,
     swap,
     thin,
@@ -62,6 +63,7 @@ class PlayingConfig:
         crash_share: more crashes, splashes and chinas are put in.
         stick_share: the snare is played as cross-stick.
         pedal_share: the foot plays the hat on the beat.
+        percussion_share: a tambourine, shaker, claps or a bell play along.
         silent_shares: of each kind of drum, that it is not played in a song: a kick is not to be heard as a
             kick with a hat because it mostly is one.
         flam_share: some snare and tom strokes become flams.
@@ -76,6 +78,7 @@ class PlayingConfig:
     crash_share: float = 0.3
     stick_share: float = 0.06
     pedal_share: float = 0.06
+    percussion_share: float = 0.0
     silent_shares: Mapping[str, float] = field(
         default_factory=lambda: {
             "kick": 0.05, "snare": 0.05, "hihat_pedal": 0.5, "hihat": 0.22, "ride": 0.1, "crash": 0.1,
@@ -198,6 +201,8 @@ def draw_part(
     if rng.random() < config.flam_share:
         strokes = flams(rng, strokes)
     strokes = thin(rng, strokes, config.silent_shares)
+    if config.percussion_share and rng.random() < config.percussion_share:
+        strokes = percussion(rng, strokes)
     if rng.random() < config.stick_share:
         strokes = [replace(s, label="cross_stick") if s.label == "snare" else s for s in strokes]
     power = float(np.exp(rng.normal(0.0, config.velocity_power_spread)))

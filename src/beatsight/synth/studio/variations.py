@@ -120,6 +120,30 @@ def double(rng: np.random.Generator, strokes: list[Stroke]) -> list[Stroke]:
     return strokes + added
 
 
+_HAND_PERCUSSION = ("tambourine", "tambourine", "tambourine", "shaker", "clap", "cowbell")
+_FOLLOWED = ("snare", "snare", "kick", "hihat", "ride")
+
+
+def percussion(rng: np.random.Generator, strokes: list[Stroke]) -> list[Stroke]:
+    """Hand percussion along with a drum or between its strokes: a tambourine on each snare is no cymbal."""
+    label, followed = str(rng.choice(_HAND_PERCUSSION)), str(rng.choice(_FOLLOWED))
+    times = np.array([s.time_s for s in strokes if s.label.startswith(followed)])
+    if not len(times):
+        times = np.array([s.time_s for s in strokes])
+    if len(times) > 1 and rng.random() < 0.4:
+        times = np.sort(np.concatenate([times, (times[:-1] + times[1:]) / 2]))
+    late, loud, share = rng.normal(0.0, 0.008), rng.uniform(0.3, 0.9), rng.uniform(0.4, 1.0)
+    return strokes + [
+        Stroke(
+            max(0.0, float(time + late + rng.normal(0.0, 0.007))),
+            label,
+            float(np.clip(loud + rng.normal(0.0, 0.12), 0.05, 1.0)),
+        )
+        for time in times
+        if rng.random() < share
+    ]
+
+
 def pedal(rng: np.random.Generator, strokes: list[Stroke], seconds: float) -> list[Stroke]:
     gap, at = rng.uniform(0.35, 1.1), rng.uniform(0.0, 0.5)
     times = np.arange(at, seconds, gap) + rng.normal(0.0, 0.008, len(np.arange(at, seconds, gap)))

@@ -18,7 +18,7 @@ import numpy as np
 from beatsight.audio.frames import FLOOR_DB, FrameConfig
 from beatsight.dataset.frames.shards import STEP_DB, read_shard, shard_names
 from beatsight.errors import InputError
-from beatsight.train.songs.targets import TargetConfig, Targets, audibility, make_targets
+from beatsight.train.songs.targets import COARSE, TargetConfig, Targets, audibility, make_targets
 
 # Notes are cut out of as much of a backing, at the frames where it rises most.
 _NOTES_FROM, _NOTES, _NOTE_GAP = 1500, 6, 10
@@ -36,7 +36,9 @@ class MixConfig:
         backing_share: of pieces with a backing.
         second_backing_share: of those, how many have two.
         backing_db: its level against the drums.
+        tone_db: spread of each backing's own equaliser, six points and a tilt: bright strings are no cymbals.
         together_share: of pieces in which a band plays with the drums: notes that begin when strokes do.
+        voice_share: of those, the band plays with one or two kinds of drums instead of any.
         drumless_share: a backing alone, no drums at all.
         gain_db: of the whole, against -20 dBFS.
         tilt_db: of the highest band against the lowest.
@@ -50,7 +52,9 @@ class MixConfig:
     backing_share: float = 0.72
     second_backing_share: float = 0.2
     backing_db: tuple[float, float] = (-14.0, 8.0)
+    tone_db: float = 0.0
     together_share: float = 0.0
+    voice_share: float = 0.0
     drumless_share: float = 0.05
     gain_db: tuple[float, float] = (-24.0, 10.0)
     tilt_db: tuple[float, float] = (-14.0, 5.0)
@@ -130,6 +134,8 @@ def _note_starts(rng: np.random.Generator, power: np.ndarray, strokes: np.ndarra
     rise = np.maximum(db[2:] - db[:-2], 0.0).mean(axis=1)
     starts: list[int] = []
     for frame in np.argsort(rise)[::-1][:200]:
+        if rise[frame] <= 0.0:
+            break
         if any(abs(frame - other) < _NOTE_GAP for other in starts):
             continue
         if len(strokes) and np.abs(strokes - frame).min() < 4 * _NOTE_GAP:
@@ -160,17 +166,33 @@ class Mixer:
             for _ in range(1 + (rng.random() < config.second_backing_share)):
                 gain = 10 ** (rng.uniform(*config.backing_db) / 10)
                 other, more, more_attacks = self._backings.draw(rng, config.frames, hop_s)
-                power = self._add(rng, power, other * np.float32(gain))
+                power = self._add(rng, power, self._toned(rng, other) * np.float32(gain))
                 strokes = np.concatenate([strokes, more])
                 attacks = np.concatenate([attacks, more_attacks])
         together = self._backings is not None and not alone and config.together_share > 0.0
         if together and rng.random() < config.together_share:
             gain = 10 ** (rng.uniform(*config.backing_db) / 10)
-            power = self._add(
-                rng, power, self._band(rng, strokes["time_s"] / hop_s, len(power)) * np.float32(gain)
-            )
+            band = self._band(rng, self._followed(rng, strokes) / hop_s, len(power))
+            power = self._add(rng, power, self._toned(rng, band) * np.float32(gain))
         heard = audibility(10.0 * np.log10(np.maximum(power, 1e-9)), strokes["time_s"] / hop_s, attacks)
         return Piece(self._master(rng, power), strokes, heard)
+
+    def _toned(self, rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
+        spread = self.config.tone_db
+        if not spread:
+            return power
+        db = np.interp(np.linspace(0, 5, power.shape[1]), np.arange(6), rng.normal(0.0, spread, 6))
+        db += np.linspace(0.0, rng.normal(0.0, spread), power.shape[1])
+        return power * np.exp(db * _DB_TO_NEPER).astype(np.float32)
+
+    def _followed(self, rng: np.random.Generator, strokes: np.ndarray) -> np.ndarray:
+        """Times of the strokes that a band plays with: a bass follows the kick, a strum the snare."""
+        if not len(strokes) or rng.random() >= self.config.voice_share:
+            return strokes["time_s"]
+        kinds = COARSE[strokes["label"]]
+        known = np.unique(kinds)
+        chosen = rng.choice(known, size=min(len(known), int(rng.integers(1, 3))), replace=False)
+        return strokes["time_s"][np.isin(kinds, chosen)]
 
     def _band(self, rng: np.random.Generator, positions: np.ndarray, frames: int) -> np.ndarray:
         """Notes cut out of a backing, played where strokes fall: power, shape (frames, bands).

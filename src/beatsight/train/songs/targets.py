@@ -18,7 +18,8 @@ from beatsight.models.song_labels import ARTICULATIONS, GROUPS, articulation_of,
 from beatsight.taxonomy import is_hihat
 
 _NONE = -1
-_GROUP = np.array(
+# Of every label of the strokes: the number of its group, -1 for percussion that is not asked for.
+COARSE = np.array(
     [_NONE if group_of(label) is None else GROUPS.index(group_of(label) or "") for label in LABELS]
 )
 _ARTICULATION = np.array(
@@ -116,7 +117,7 @@ def make_targets(
         weights = config.inaudible_weight + (1.0 - config.inaudible_weight) * heard
         reach = int(np.ceil(config.half_width))
         for position, stroke, weight in zip(positions, strokes, weights, strict=True):
-            group, articulation = _GROUP[stroke["label"]], _ARTICULATION[stroke["label"]]
+            group, articulation = COARSE[stroke["label"]], _ARTICULATION[stroke["label"]]
             near = np.arange(max(0, int(position) - reach + 1), min(n, int(position) + reach + 1))
             height = np.maximum(0.0, 1.0 - np.abs(near - position) / config.half_width)
             top = near[height >= 0.45]
