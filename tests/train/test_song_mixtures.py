@@ -103,3 +103,19 @@ def test_the_tone_of_a_backing_is_its_own(drums: Source, tmp_path: Path) -> None
         for tone in (0.0, 6.0)
     )
     assert np.array_equal(first.levels, second.levels)
+
+
+def test_crackle_is_short_and_in_every_band(tmp_path: Path) -> None:
+    silent = to_steps(np.full((1, 400, FRAMES.n_mels), -90.0))
+    write_shard(tmp_path, "00000", silent, [[]], np.zeros((0, FRAMES.n_mels), np.uint8))
+    source, heard = Source([tmp_path]), 0
+    for number in range(20):
+        piece = Mixer(source, None, replace(STILL, crackle_share=1.0), FRAMES).piece(
+            np.random.default_rng(number)
+        )
+        clicks = np.flatnonzero(piece.levels.max(axis=1) > -75.0)
+        heard += len(clicks)
+        assert not len(clicks) or np.ptp(piece.levels[clicks], axis=1).max() < 3.0
+        # A click fills the frames whose windows hold it; the loudest of a row is no row's end.
+        assert all(len(run) < 60 for run in np.split(clicks, np.flatnonzero(np.diff(clicks) > 1) + 1))
+    assert heard > 100

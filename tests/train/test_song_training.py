@@ -94,6 +94,23 @@ def test_a_stage_begins_with_another_s_weights(shards: Path, tmp_path: Path) -> 
         train_songs(other, [shards], tmp_path / "third", start=start)
 
 
+def test_a_network_grows_by_layers_that_change_nothing_at_first(shards: Path, tmp_path: Path) -> None:
+    train_songs(CONFIG, [shards], tmp_path / "first")
+    start = tmp_path / "first" / "average.pth"
+    wider = replace(SMALL, dilations=(1, 2, 4))
+    still = replace(CONFIG, steps=1, lr=0.0, weight_decay=0.0, network=wider)
+    train_songs(still, [shards], tmp_path / "second", start=start)
+    before, after = SongNetwork(SMALL), SongNetwork(wider)
+    before.load_state_dict(weights_of(tmp_path / "first"))
+    grown = weights_of(tmp_path / "second")
+    after.load_state_dict(
+        grown | {name: value for name, value in weights_of(tmp_path / "first").items() if "running" in name}
+    )
+    levels = torch.randn(1, 60, 80)
+    assert torch.allclose(before.eval()(levels), after.eval()(levels), atol=1e-5)
+    assert grown["context.2.conv.weight"].abs().sum() > 0.0  # it can learn
+
+
 def test_batches_depend_on_seed_process_and_number_only(shards: Path) -> None:
     drums, backings = Source([shards / "drums"]), Source([shards / "backings"])
     one, two = (Mixer(drums, backings, CONFIG.mix, FRAMES) for _ in range(2))

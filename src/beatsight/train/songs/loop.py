@@ -247,17 +247,28 @@ class _Run:
                 torch.save(value, path)
 
     def start_from(self, path: Path) -> None:
-        """Begin with the averaged weights of another run.
+        """Begin with the averaged weights of another run, whose network may have fewer context layers: the
+        others let everything through at first.
 
         Raises:
             InputError: they are missing, damaged or of a network of another shape.
         """
         try:
             weights = torch.load(path, weights_only=True)["weights"]
-            self.network.load_state_dict(weights)
+            self.network.load_state_dict(self._grown(weights))
         except _DAMAGED as error:
             raise InputError(f"{path}: holds no weights for this network: {error}") from None
         self.average = _Average(self.network, self.config.ema)
+
+    def _grown(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        own = self.network.state_dict()
+        new = {name.rsplit(".", 2)[0] for name in own.keys() - weights.keys() if name.startswith("context.")}
+        added = {
+            name: torch.zeros_like(value) if ".mix." in name else value
+            for name, value in own.items()
+            if ".".join(name.split(".")[:2]) in new
+        }
+        return {**weights, **added}
 
     def restore(self) -> None:
         """Go on where the state in the output folder is.

@@ -43,8 +43,8 @@ class MixConfig:
         gain_db: of the whole, against -20 dBFS.
         tilt_db: of the highest band against the lowest.
         eq_db: spread of the equaliser's six points.
-        eq_share, limit_share, noise_share, squeeze_share: of the equaliser, a band limit, hiss and
-            compression of the whole.
+        eq_share, limit_share, noise_share, squeeze_share, crackle_share: of the equaliser, a band limit, hiss,
+            compression of the whole, and the crackle of a record.
     """
 
     frames: int = 600
@@ -63,6 +63,7 @@ class MixConfig:
     limit_share: float = 0.25
     noise_share: float = 0.3
     squeeze_share: float = 0.25
+    crackle_share: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +111,18 @@ class Source:
         return np.exp(db * _DB_TO_NEPER), strokes, attacks
 
 
+def _filters(config: FrameConfig) -> np.ndarray:
+    from beatsight.audio.features import mel_filters
+
+    return mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.f_min, config.f_max)
+
+
 def interference(config: FrameConfig) -> np.ndarray:
     """How much of the interference term survives the averaging in each band, shape (n_mels,).
 
     A band that sums m bins of random phase keeps about 1 / sqrt(m) of it.
     """
-    from beatsight.audio.features import mel_filters
-
-    filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.f_min, config.f_max)
+    filters = _filters(config)
     effective = filters.sum(axis=1) ** 2 / np.square(filters).sum(axis=1)
     return (1.0 / np.sqrt(np.maximum(effective, 1.0))).astype(np.float32)
 
@@ -155,6 +160,8 @@ class Mixer:
     ) -> None:
         self._drums, self._backings, self.config, self.frames = drums, backings, config, frames
         self._interference = interference(frames)
+        white = _filters(frames).sum(axis=1)
+        self._white = (white / white.max()).astype(np.float32)
 
     def piece(self, rng: np.random.Generator) -> Piece:
         """One mixed piece."""
@@ -242,6 +249,8 @@ class Mixer:
             tilt = np.linspace(0.0, rng.uniform(-2.5, 1.0), bands)
             level = 10 ** (rng.uniform(-6.5, -2.5) + tilt).astype(np.float32)
             power = power + level * rng.exponential(1.0, power.shape).astype(np.float32)
+        if config.crackle_share and rng.random() < config.crackle_share:
+            power = power + self._crackle(rng, len(power))
         db = np.log(np.maximum(power, np.float32(1e-9))) / _DB_TO_NEPER
         gain = rng.uniform(*config.gain_db) + np.linspace(0.0, rng.uniform(*config.tilt_db), bands)
         if rng.random() < config.eq_share:
@@ -251,6 +260,17 @@ class Mixer:
             edge = rng.uniform(0.6, 1.0) * bands
             gain -= np.clip((np.arange(bands) - edge) * rng.uniform(2.0, 20.0), 0.0, 70.0)
         return np.maximum(db + gain.astype(np.float32), np.float32(FLOOR_DB))
+
+    def _crackle(self, rng: np.random.Generator, frames: int) -> np.ndarray:
+        """Clicks of dust: a flat spectrum, as long as the window; power, shape (frames, bands)."""
+        count = int(rng.poisson(np.exp(rng.uniform(np.log(0.3), np.log(20.0))) * frames * self.frames.hop_s))
+        at = np.zeros(frames, np.float32)
+        np.maximum.at(at, rng.integers(0, frames, count), rng.exponential(1.0, count).astype(np.float32))
+        hops = self.frames.n_fft // (2 * self.frames.hop_length)
+        offsets = np.arange(-hops, hops + 1) * self.frames.hop_length / self.frames.n_fft
+        heard = np.convolve(at, np.cos(np.pi * offsets) ** 4, mode="same").astype(np.float32)
+        spectrum = self._toned(rng, self._white[None])
+        return heard[:, None] * spectrum * np.float32(10 ** rng.uniform(-5.0, -1.0))
 
     def _squeeze(self, rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
         level = power.mean(axis=1)
