@@ -481,3 +481,17 @@ def test_multimic_hits_have_room_delays(data: Path) -> None:
     _, close_s = mix_hit(kick, kit, mics=["kick"])
     _, room_s = mix_hit(kick, kit, mics=["wndw"])
     assert 0.0005 < room_s - close_s < 0.010
+
+
+def test_a_hydrogen_kit_is_known_by_its_files(tmp_path: Path) -> None:
+    counts = {"BD": 8, "SN4": 8, "HH3": 5, "RD2": 5, "CB": 3, "BL": 4, "SN3": 2}
+    for piece, count in counts.items():
+        for layer in range(1, count + 1):
+            write(tmp_path / f"{piece}_{layer:02d}.wav")
+    kit = read_kit(tmp_path)
+    assert kit.name == "bja_pacific" and "CC-BY-SA" in kit.licence
+    top = {hit.variant: hit.velocity for hit in sorted(kit.hits, key=lambda h: h.velocity or 0.0)}
+    # The hardest layer reaches up to 127 however many there are.
+    assert all(v is not None and 0.8 < v < 1.0 for v in top.values()) and len(top) == 6
+    assert {h.label for h in kit.hits} == {"kick", "snare", "hihat_half", "ride_bow", "crash", "ride_bell"}
+    assert set(reasons(kit).values()) == {"a roll, no single stroke"}
