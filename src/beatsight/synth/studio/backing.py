@@ -26,6 +26,7 @@ from beatsight.synth.studio.bank import Bank
 from beatsight.synth.studio.codec import through_codec
 from beatsight.synth.studio.drumset import Drumset, DrumsetConfig
 from beatsight.synth.studio.filters import high_pass, low_pass
+from beatsight.synth.studio.guitars import guitars_of, play_guitar
 from beatsight.synth.studio.instruments import Instrument, play_instruments
 from beatsight.synth.studio.mixing import place_strokes
 from beatsight.synth.studio.performances import Stroke
@@ -173,11 +174,13 @@ class BackingConfig:
         strum_share: of songs with strummed steel strings.
         synthetic_percussion_share: of songs with invented tambourines, shakers, claps and bells.
         instrument_share: of songs with recorded instruments, where there are any.
+        guitar_share: of songs with a strummed guitar of recorded notes, likewise.
     """
 
     strum_share: float = 0.0
     synthetic_percussion_share: float = 0.0
     instrument_share: float = 0.0
+    guitar_share: float = 0.0
 
 
 def make_backing(
@@ -219,6 +222,9 @@ def make_backing(
     if recordings.instruments and config.instrument_share and rng.random() < config.instrument_share:
         band = play_instruments(rng, list(recordings.instruments), n)
         track += _unit(band) * np.float32(10 ** (rng.normal(2.0, 4.0) / 20))
+    guitars = guitars_of(recordings.instruments)
+    if guitars and config.guitar_share and rng.random() < config.guitar_share:
+        track += _unit(play_guitar(rng, guitars, n)) * np.float32(10 ** (rng.normal(2.0, 4.0) / 20))
     strokes: list[Stroke] = []
     if config.synthetic_percussion_share and rng.random() < config.synthetic_percussion_share:
         found = _percussion(

@@ -38,6 +38,8 @@ _CYMBAL_ROLES = frozenset({HIHAT, "ride", "crash", "splash", "china"})
 # Round robin: the strokes whose velocity is about as near as the nearest one's.
 _NEAR = 0.12
 _CLICK_SHARE = 0.4
+# A washing cymbal gains 60 dB in so many seconds against its own decay.
+_WASH_S = (6.0, 15.0)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class DrumsetConfig:
         machine_piece_share: a single piece of a mixture is a machine's.
         pitch_spread: semitones.
         damp_share: a piece is damped.
+        wash_share: a cymbal rings longer than it was recorded: loud overheads, long ride patterns.
         level_scale: factor of the spreads of levels.
         mic_spread_db: of each microphone's level.
         eq_spread_db: of each of a piece's three filters.
@@ -65,6 +68,7 @@ class DrumsetConfig:
     machine_piece_share: float = 0.08
     pitch_spread: float = 1.5
     damp_share: float = 0.5
+    wash_share: float = 0.0
     level_scale: float = 1.0
     mic_spread_db: float = 5.0
     eq_spread_db: float = 3.0
@@ -176,6 +180,9 @@ class Drumset:
 
     def _damping(self, role: str) -> float | None:
         rng = self._rng
+        wash = self._config.wash_share if role in _CYMBAL_ROLES - {HIHAT} else 0.0
+        if wash and rng.random() < wash:
+            return -float(rng.uniform(*_WASH_S))
         if rng.random() >= self._config.damp_share:
             return None
         middle = 1.6 if role in _CYMBAL_ROLES else 0.35

@@ -19,6 +19,8 @@ from beatsight.synth.studio.bank import Piece, Take
 from beatsight.taxonomy import is_hihat
 
 _LEVEL_S = 0.08
+# What was made to ring longer has no silence at its end.
+_WASH_FADE_S = 0.8
 _FADE_S = 0.02
 # A pitch nearer than this to the recorded one is left alone.
 _SAME_RATIO = 1e-3
@@ -54,7 +56,7 @@ class Voice:
     Attributes:
         piece: the recordings.
         ratio: of the pitch, 1 as recorded.
-        damp_s: time to fall by 60 dB on top of its own decay; None as recorded.
+        damp_s: time to fall by 60 dB on top of its own decay, or to rise if negative; None as recorded.
         filters: second-order sections, or None.
         mic_gains: microphone -> linear; one that is not there is off.
         level_db: of a full stroke, against that of the kick.
@@ -104,8 +106,9 @@ def render_take(voice: Voice, take: Take, source: str = "") -> Sound:
     if voice.damp_s is not None:
         fall = np.float32(-np.log(1000.0) / (voice.damp_s * SAMPLE_RATE))
         mix[onset:] *= np.exp(fall * np.arange(len(mix) - onset, dtype=np.float32))
-        mix = mix[: onset + round(1.1 * voice.damp_s * SAMPLE_RATE)]
-    fade = min(len(mix) - onset, round(_FADE_S * SAMPLE_RATE))
+        mix = mix[: onset + round(1.1 * voice.damp_s * SAMPLE_RATE)] if voice.damp_s > 0.0 else mix
+    long = voice.damp_s is not None and voice.damp_s < 0.0
+    fade = min(len(mix) - onset, round((_WASH_FADE_S if long else _FADE_S) * SAMPLE_RATE))
     mix[len(mix) - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
     head = mix[onset : onset + round(_LEVEL_S * SAMPLE_RATE)]
     level = float(np.sqrt(np.mean(np.square(head, dtype=np.float64))))
