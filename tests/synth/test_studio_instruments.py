@@ -33,7 +33,7 @@ def test_a_name_is_a_pitch(name: str, pitch: int | None) -> None:
 def test_notes_that_are_not_there_are_played_from_the_nearest(tmp_path: Path) -> None:
     tone(tmp_path / "flute" / "A4.wav", 440.0)
     tone(tmp_path / "flute" / "readme.wav", 440.0)
-    instruments, skipped = read_instruments([tmp_path])
+    instruments, skipped, _ = read_instruments([tmp_path])
     assert [i.name for i in instruments] == ["flute"] and skipped[0][0].name == "readme.wav"
     for pitch in (69, 71, 64):
         expected = 440.0 * 2 ** ((pitch - 69) / 12)
@@ -43,7 +43,7 @@ def test_notes_that_are_not_there_are_played_from_the_nearest(tmp_path: Path) ->
 def test_a_band_of_two_plays_the_whole_song_and_the_same_again(tmp_path: Path) -> None:
     tone(tmp_path / "bass" / "E1.wav", 41.2)
     tone(tmp_path / "organ" / "C4.wav", 261.6)
-    instruments, _ = read_instruments([tmp_path])
+    instruments, _, _ = read_instruments([tmp_path])
     one, two = (play_instruments(np.random.default_rng(3), instruments, 4 * SAMPLE_RATE) for _ in range(2))
     assert np.array_equal(one, two) and np.isfinite(one).all()
     assert np.abs(one[: 2 * SAMPLE_RATE]).max() > 0 and np.abs(one[2 * SAMPLE_RATE :]).max() > 0

@@ -43,7 +43,7 @@ _SPREAD = frozenset(
 _SPREAD_IN = {
     "sweep": frozenset({"--epochs"}),
     "audition": frozenset({"--rows"}),
-    "synth": frozenset({"--kit", "--backing"}),
+    "synth": frozenset({"--kit", "--backing", "--instruments"}),
 }
 # What an option means when no value follows it.
 _BARE = {"--rerun": "all"}

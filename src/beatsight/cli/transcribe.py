@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from beatsight.cli import transcribe_options as options
 from beatsight.cli.console import counted, note, progress_bar, say
 from beatsight.cli.transcribe_extras import check_extras, with_page
 from beatsight.cli.transcribe_stream import Source, run_stream
@@ -23,66 +23,24 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def transcribe(
-    songs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="SONG...", help="Audio files, or folders of them; - for standard input."),
-    ] = None,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Chart to write; .bsm, .mid, .csv, .jams, .chart or .musicxml. May be repeated; a folder "
-            "for many songs.",
-        ),
-    ] = None,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            help="With a folder: bsm, mid, csv, jams, chart or musicxml; with --stream - the raw samples: "
-            "s16le or f32le.  [bsm]",
-        ),
-    ] = None,
-    vocabulary: Annotated[
-        str,
-        typer.Option(
-            "--vocabulary", help="Labels of the charts: classifier (12), production (18), extended (24)."
-        ),
-    ] = "classifier",
-    ml_model: Annotated[
-        Path | None, typer.Option("--ml-model", help="Model file to use: a transcriber or a classifier.")
-    ] = None,
-    no_ml: Annotated[bool, typer.Option("--no-ml", help="Use the rule of thumb instead of a model.")] = False,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            "--engine", help="What runs the transcriber: numpy, onnx or torch.  [numpy; cuda: torch]"
-        ),
-    ] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes, for many songs.")] = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Skip songs whose charts are there and newer than the song.")
-    ] = False,
-    stream: Annotated[
-        bool, typer.Option("--stream", help="Print hits as they are found, a line of JSON each.")
-    ] = False,
-    microphone: Annotated[bool, typer.Option("--microphone", help="With --stream: listen to it.")] = False,
-    rate: Annotated[int | None, typer.Option("--rate", help="With --stream -: Hz of raw samples.")] = None,
-    channels: Annotated[int, typer.Option("--channels", help="With --stream -: of raw samples.")] = 1,
-    page: Annotated[
-        Path | None,
-        typer.Option("--page", help="HTML file to write: the song to hear, its hits clicked. For one song."),
-    ] = None,
-    separate: Annotated[
-        bool,
-        typer.Option("--separate", help="Take the drums out of the mix first, by Demucs (extra: demucs)."),
-    ] = False,
-    keep_stem: Annotated[
-        Path | None, typer.Option("--keep-stem", help="With --separate: where the drums stay; wav or flac.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
+    songs: options.Songs = None,
+    output: options.Output = None,
+    formats: options.Formats = None,
+    vocabulary: options.Vocabulary = "classifier",
+    ml_model: options.MlModel = None,
+    no_ml: options.NoMl = False,
+    device: options.Device = "auto",
+    engine: options.Engine = None,
+    workers: options.Workers = 1,
+    resume: options.Resume = False,
+    stream: options.Stream = False,
+    microphone: options.Microphone = False,
+    rate: options.Rate = None,
+    channels: options.Channels = 1,
+    page: options.Page = None,
+    separate: options.Separate = False,
+    keep_stem: options.KeepStem = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Find every drum hit of a song, its loudness, the tempo and the meter, and write a playable chart.
 

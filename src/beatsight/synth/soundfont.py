@@ -29,7 +29,12 @@ _INSTRUMENT, _KEYS, _VELOCITIES, _ATTENUATION = 41, 43, 44, 48
 _COARSE, _FINE, _SAMPLE, _MODES, _ROOT = 51, 52, 53, 54, 58
 _SIZES = {"phdr": 38, "pbag": 4, "pgen": 4, "inst": 22, "ibag": 4, "igen": 4, "shdr": 46}
 _ATTENUATION_SHARE = 0.4
-_ROM = 0x8000
+_ROM, _COMPRESSED = 0x8000, 0x10
+# The specification warns below 400 Hz and above 50 kHz; sounds of studios are sampled up to 192 kHz. What
+# lies outside would be stretched to hours.
+_SAMPLE_RATES = (400, 192_000)
+# Semitones: the range of coarse tuning in the specification.
+_MOST_TUNING = 120.0
 DRUM_BANK = 128
 
 
@@ -180,6 +185,10 @@ class _Tables:
         velocities = _overlap(own.get(_VELOCITIES), over.get(_VELOCITIES))
         if kind & _ROM or keys is None or velocities is None or not rate:
             return None
+        if kind & _COMPRESSED:
+            raise InputError(f"{self._path}: is compressed (.sf3); give it as .sf2")
+        if not _SAMPLE_RATES[0] <= rate <= _SAMPLE_RATES[1]:
+            raise InputError(f"{self._path}: is damaged: sample {_name(row)!r} has a rate of {rate} Hz")
         first = start + _signed(own.get(_START, 0)) + 32768 * _signed(own.get(_START_COARSE, 0))
         last = end + _signed(own.get(_END, 0)) + 32768 * _signed(own.get(_END_COARSE, 0))
         if not 0 <= first < last <= samples:
@@ -198,7 +207,7 @@ class _Tables:
             last=last,
             loop=(loop_start - first, loop_end - first) if loops else (0, 0),
             sample_rate=rate,
-            root=pitch - tuning - correction / 100.0,
+            root=pitch - min(max(tuning, -_MOST_TUNING), _MOST_TUNING) - correction / 100.0,
             gain_db=-_ATTENUATION_SHARE * quieter,
         )
 

@@ -13,6 +13,7 @@ from beatsight.audio.io import SAMPLE_RATE
 from beatsight.audio.onsets import Onsets
 from beatsight.errors import InputError, require
 from beatsight.files import sha256_file
+from beatsight.transcription.transcriber import Method
 
 if TYPE_CHECKING:
     from beatsight.models.checkpoint import Model
@@ -20,20 +21,8 @@ if TYPE_CHECKING:
 _BATCH = 64
 
 
-class Recogniser(Protocol):
+class Recogniser(Method, Protocol):
     """Names the drums that start at each onset."""
-
-    @property
-    def name(self) -> str:
-        """What is written into the chart's metadata."""
-
-    @property
-    def device(self) -> str:
-        """Where it computes, e.g. ``cpu``."""
-
-    @property
-    def is_model(self) -> bool:
-        """False for the rule of thumb."""
 
     def recognise(self, audio: np.ndarray, onsets: Onsets) -> list[dict[str, float]]:
         """Per onset: label -> confidence 0..1 of every drum that starts there (none: a false alarm)."""

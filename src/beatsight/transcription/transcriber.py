@@ -27,8 +27,8 @@ CHART_VOCABULARIES = ("classifier", "production", "extended")
 SAME_STROKE_S = 0.025
 
 
-class Transcriber(Protocol):
-    """Finds the hits of a song."""
+class Method(Protocol):
+    """How hits are found: what a chart and a report say of it."""
 
     @property
     def name(self) -> str:
@@ -41,6 +41,10 @@ class Transcriber(Protocol):
     @property
     def is_model(self) -> bool:
         """False for the rule of thumb."""
+
+
+class Transcriber(Method, Protocol):
+    """Finds the hits of a song."""
 
     def find_hits(self, pieces: Iterable[np.ndarray]) -> Iterator[list[Hit]]:
         """The hits of one song.

@@ -65,34 +65,48 @@ def pitch_of(stem: str) -> int | None:
     return _STEPS[letter.lower()] + _ACCIDENTALS[accidental] + 12 * (int(octave) + 1)
 
 
-def read_instruments(folders: Iterable[Path]) -> tuple[list[Instrument], list[tuple[Path, str]]]:
-    """Every instrument under some folders, and (path, reason) of files that are no notes.
+def read_instruments(
+    folders: Iterable[Path],
+) -> tuple[list[Instrument], list[tuple[Path, str]], list[tuple[Path, str]]]:
+    """Every instrument under some folders.
+
+    Returns:
+        the instruments; (path, reason) of files that are no notes; and of notes that cannot be read.
 
     Raises:
         InputError: a folder is missing or holds no instrument.
     """
     found: list[Instrument] = []
     skipped: list[tuple[Path, str]] = []
+    damaged: list[tuple[Path, str]] = []
     for folder in folders:
+        if not folder.exists():
+            raise InputError(f"{folder}: no such folder or SoundFont")
         if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder")
+            raise InputError(f"{folder}: is neither a folder of notes nor a SoundFont (.sf2)")
         by_folder: dict[Path, dict[int, tuple[np.ndarray, float]]] = {}
         for path in io.find_audio(folder):
             pitch = pitch_of(path.stem)
             if pitch is None:
                 skipped.append((path, "its name is no pitch, such as A3 or Cs4"))
                 continue
-            audio = io.load(path)[: round(_LONGEST_S * SAMPLE_RATE)]
+            try:
+                audio = io.load(path)[: round(_LONGEST_S * SAMPLE_RATE)]
+            except InputError as error:
+                damaged.append((path, str(error)))
+                continue
             peak = float(np.abs(audio).max(initial=0.0))
             if peak == 0.0:
                 skipped.append((path, "is silent"))
                 continue
             stored = np.round(audio * (32767.0 / peak)).astype(np.int16)
             by_folder.setdefault(path.parent, {})[pitch] = (stored, 1.0 / 32767.0)
+        if not by_folder and damaged:
+            raise InputError(f"{folder}: holds no note that can be read; {damaged[0][1]}")
         if not by_folder:
             raise InputError(f"{folder}: holds no instrument: audio files named after pitches (A3, Cs4)")
         found += [Instrument(path.name, notes) for path, notes in sorted(by_folder.items())]
-    return found, skipped
+    return found, skipped, damaged
 
 
 class _Part:

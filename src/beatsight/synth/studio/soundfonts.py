@@ -7,6 +7,7 @@ microphones.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,8 +23,11 @@ from beatsight.synth.studio.bank import HIHAT, Bank, Piece, Take, role_of
 from beatsight.synth.studio.instruments import Instrument, read_instruments
 from beatsight.taxonomy import from_note
 
-SOUNDFONT = ".sf2"
+# .sf3 is named here to be refused as what it is.
+_SUFFIXES = frozenset({".sf2", ".sf3"})
 _INT16 = 32767.0
+# No stroke rings longer, whatever its tuning.
+_STROKE_S = 30.0
 # Notes of an instrument are kept this long; loops are played round until then.
 _NOTE_S = 3.0
 # One note in so many semitones is enough: others are played from it.
@@ -33,6 +37,15 @@ _MOST_NOTES = 16
 _LAST_PROGRAM = 111
 # From 48 on drum presets are timpani, marching bands and sounds: other things on the same keys.
 _LAST_DRUM_PROGRAM = 47
+
+
+def is_soundfont(path: Path) -> bool:
+    """Whether a path is meant as a SoundFont, which need not be there.
+
+    >>> is_soundfont(Path("Fluid.SF2")), is_soundfont(Path("notes"))
+    (True, False)
+    """
+    return path.suffix.lower() in _SUFFIXES and not path.is_dir()
 
 
 def soundfont_pieces(path: str | os.PathLike[str]) -> Iterator[Piece]:
@@ -73,11 +86,14 @@ def with_soundfonts(bank: Bank, paths: Sequence[Path]) -> Bank:
     """The bank with the drum presets of some SoundFonts added.
 
     Raises:
-        InputError: a file cannot be read or has no drum preset.
+        InputError: a file cannot be read or has no drum preset, or no drum in them that has a name.
     """
     pieces = {role: list(known) for role, known in bank.pieces.items()}
     for path in paths:
-        for piece in soundfont_pieces(path):
+        own = list(soundfont_pieces(path))
+        if not own:
+            raise InputError(f"{path}: holds no drum that can be named by its General MIDI key")
+        for piece in own:
             pieces.setdefault(piece.role, []).append(piece)
     return replace(bank, pieces={role: tuple(found) for role, found in pieces.items()})
 
@@ -86,15 +102,35 @@ def find_instruments(places: Sequence[Path]) -> list[Instrument]:
     """The instruments of folders of notes and of SoundFonts.
 
     Raises:
+        InputError: a place is missing or holds no instrument, or a note cannot be read.
+    """
+    found, _, damaged = readable_instruments(places)
+    if damaged:
+        raise InputError(damaged[0][1])
+    return found
+
+
+def readable_instruments(
+    places: Sequence[Path],
+) -> tuple[list[Instrument], list[tuple[Path, str]], list[tuple[Path, str]]]:
+    """Like :func:`find_instruments`, without the notes that cannot be read.
+
+    Returns:
+        the instruments; (path, reason) of files that are no notes; and of notes that cannot be read.
+
+    Raises:
         InputError: a place is missing or holds no instrument.
     """
     found: list[Instrument] = []
+    skipped: list[tuple[Path, str]] = []
+    damaged: list[tuple[Path, str]] = []
     for place in places:
-        if place.suffix.lower() == SOUNDFONT:
+        if is_soundfont(place):
             found += soundfont_instruments(place)
         else:
-            found += read_instruments([place])[0]
-    return found
+            instruments, others, unread = read_instruments([place])
+            found, skipped, damaged = [*found, *instruments], [*skipped, *others], [*damaged, *unread]
+    return found, skipped, damaged
 
 
 def _mics(takes: list[Take]) -> dict[str, str]:
@@ -130,8 +166,13 @@ def _pitched(font: SoundFont, zone: Zone, key: float) -> np.ndarray:
     ratio = 2.0 ** ((key - zone.root) / 12.0)
     if abs(ratio - 1.0) < 1e-3 or len(audio) < 2:
         return audio
-    at = np.arange(0.0, len(audio) - 1.0, ratio)
-    return np.interp(at, np.arange(len(audio)), audio).astype(np.float32)
+    return _played(audio, ratio, _STROKE_S).astype(np.float32)
+
+
+def _played(audio: np.ndarray, ratio: float, seconds: float) -> np.ndarray:
+    """Audio so many times faster, at most so many seconds of it at 44.1 kHz."""
+    count = min(math.ceil((len(audio) - 1) / ratio), round(seconds * SAMPLE_RATE))
+    return np.interp(np.arange(count) * ratio, np.arange(len(audio)), audio)
 
 
 def soundfont_instruments(path: str | os.PathLike[str]) -> list[Instrument]:
@@ -161,8 +202,7 @@ def _notes(font: SoundFont, zones: tuple[Zone, ...]) -> dict[int, tuple[np.ndarr
             continue
         audio = _sustained(font, zone)
         ratio = 2.0 ** ((key - zone.root) / 12.0) * zone.sample_rate / SAMPLE_RATE
-        at = np.arange(0.0, len(audio) - 1.0, ratio)[: round(_NOTE_S * SAMPLE_RATE)]
-        sound = np.interp(at, np.arange(len(audio)), audio)
+        sound = _played(audio, ratio, _NOTE_S)
         peak = float(np.abs(sound).max(initial=0.0))
         if peak > 0.0:
             notes[key] = (np.round(sound * (_INT16 / peak)).astype(np.int16), 1.0 / _INT16)

@@ -8,31 +8,32 @@ goes on with the next. Song k is the same for any number of processes and of son
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
-from beatsight.audio.io import AUDIO_SUFFIXES, SAMPLE_RATE, find_audio, save
+from beatsight.audio.io import SAMPLE_RATE, save
 from beatsight.errors import InputError, UsageError
 from beatsight.events import write_records
-from beatsight.files import atomic_path, read_bytes, sha256_file, write_text
-from beatsight.synth.studio.backing import Recordings, load_recordings
-from beatsight.synth.studio.bank import load_bank
+from beatsight.files import atomic_path, read_bytes, write_text
+from beatsight.synth.studio.backing import BackingConfig
+from beatsight.synth.studio.inputs import Left, inputs_digest, read_kits_and_soundfonts, read_recordings
 from beatsight.synth.studio.mixing import BusConfig
 from beatsight.synth.studio.performances import read_grooves
 from beatsight.synth.studio.song import SongConfig, Stock, make_song, song_name
+from beatsight.synth.studio.soundfonts import readable_instruments
 from beatsight.version import VERSION
 
 SETTINGS, TABLE = "studio.json", "events.jsonl"
 # In a set for hearing and training, unlike in shards, the damage is part of the songs.
 SET_BUS = BusConfig(bleed_share=0.3, tape_share=0.12, mp3_share=0.12)
+# Most songs, since who gives instruments wants to hear them; the others keep the rest of the band from being
+# told by them. Without instruments nothing changes.
+SET_BACKING = BackingConfig(instrument_share=0.6)
 MIN_SECONDS = 3.0
-_INPUTS = AUDIO_SUFFIXES | {".toml", ".sfz", ".mid", ".midi", ".csv"}
 _MOST_SECONDS = 3600.0
 
 
@@ -41,22 +42,24 @@ class SetConfig:
     """What is made.
 
     Attributes:
-        kits: kits, folders of kits, or ``.sfz`` files.
+        kits: kits, folders of kits, ``.sfz`` files, or SoundFonts, of which the drum presets are kits.
         grooves: folder of MIDI performances.
         backing: files or folders of recordings without drums; the rest of the backings is synthesised.
         songs: how many.
         song: how they vary.
         drums_only: without backings.
         stems: drums and backing are written apart as well.
+        instruments: folders of notes, or SoundFonts, whose instruments play in the backings.
     """
 
     kits: tuple[Path, ...]
     grooves: Path
     backing: tuple[Path, ...] = ()
     songs: int = 20
-    song: SongConfig = field(default_factory=lambda: SongConfig(bus=SET_BUS))
+    song: SongConfig = field(default_factory=lambda: SongConfig(bus=SET_BUS, backing=SET_BACKING))
     drums_only: bool = False
     stems: bool = False
+    instruments: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class SetResult:
         songs, made: how many there are, and how many this run made.
         events: rows of the table.
         kits: names of the kits that were read.
-        skipped: (path, reason) of files that are no stroke of a drum that can be named.
+        instruments: how many were read.
+        skipped: (path, reason) of files that are no stroke of a drum that can be named, and no note.
         damaged: (path, reason) of files that cannot be read.
     """
 
@@ -77,68 +81,47 @@ class SetResult:
     made: int
     events: int
     kits: tuple[str, ...]
-    skipped: tuple[tuple[Path, str], ...]
-    damaged: tuple[tuple[Path, str], ...]
+    instruments: int
+    skipped: Left
+    damaged: Left
 
 
-def _recordings(places: Sequence[Path]) -> tuple[Recordings, list[tuple[Path, str]]]:
-    """Those that can be read, and (path, reason) of the others."""
-    long: list[tuple[np.ndarray, float]] = []
-    short: list[tuple[np.ndarray, float]] = []
-    damaged: list[tuple[Path, str]] = []
-    for place in places:
-        if not place.exists():
-            raise InputError(f"{place}: no such folder of recordings")
-        files = find_audio(place) if place.is_dir() else [place]
-        if not files:
-            raise InputError(f"{place}: holds no recording; wav, flac, ogg and mp3 are read")
-        for path in files:
-            try:
-                one = load_recordings([path])
-            except InputError as error:
-                damaged.append((path, str(error)))
-                continue
-            long += one.long
-            short += one.short
-    return Recordings(tuple(long), tuple(short)), damaged
-
-
-def load_stock(config: SetConfig) -> tuple[Stock, list[tuple[Path, str]], list[tuple[Path, str]]]:
-    """What the songs are made of; (path, reason) of what is no stroke; and of what cannot be read.
+def load_stock(config: SetConfig) -> tuple[Stock, Left, Left]:
+    """What the songs are made of; what is no stroke and no note; and what cannot be read.
 
     Raises:
-        InputError: nothing usable is left of the kits or of the performances, or a folder is not there.
+        InputError: nothing usable is left of the kits or of the performances, a folder is not there, or a
+            SoundFont cannot be used.
     """
-    bank = load_bank(config.kits)
+    bank = read_kits_and_soundfonts(config.kits)
     grooves, unread = read_grooves(config.grooves)
-    recordings, silent = _recordings(config.backing)
-    damaged = [*bank.damaged, *unread, *silent]
-    return Stock.of(bank, grooves, recordings), list(bank.skipped), damaged
-
-
-def _files(places: Sequence[Path]) -> Iterator[tuple[int, str, Path]]:
-    for number, place in enumerate(places):
-        files = sorted(place.rglob("*")) if place.is_dir() else [place]
-        for path in files:
-            if path.suffix.lower() in _INPUTS and path.is_file():
-                yield number, path.relative_to(place).as_posix(), path
+    recordings, silent = read_recordings(config.backing)
+    instruments, others, cut = readable_instruments(config.instruments)
+    recordings = replace(recordings, instruments=tuple(instruments))
+    damaged = (*bank.damaged, *unread, *silent, *cut)
+    return Stock.of(bank, grooves, recordings), (*bank.skipped, *others), damaged
 
 
 def _inputs_digest(config: SetConfig) -> str:
-    digest = hashlib.sha256()
-    for number, name, path in _files((*config.kits, config.grooves, *config.backing)):
-        digest.update(f"{number} {name} {sha256_file(path)}\n".encode())
-    return digest.hexdigest()
+    return inputs_digest(
+        {
+            "kits": config.kits,
+            "grooves": (config.grooves,),
+            "backing": config.backing,
+            "instruments": config.instruments,
+        }
+    )
 
 
 def _settings(config: SetConfig) -> dict[str, object]:
+    song = config.song
     return {
         "made_by": f"beatsight {VERSION}",
-        "seconds": config.song.seconds,
-        "seed": config.song.seed,
+        "seconds": song.seconds,
+        "seed": song.seed,
         "drums_only": config.drums_only,
         "stems": config.stems,
-        "effects": msgspec.to_builtins((config.song.playing, config.song.drumset, config.song.bus)),
+        "effects": msgspec.to_builtins((song.playing, song.drumset, song.bus, song.backing)),
         "inputs": _inputs_digest(config),
     }
 
@@ -250,6 +233,7 @@ def write_set(
         made=len(missing),
         events=sum(part.count(b"\n") for part in parts),
         kits=stock.bank.kits(),
-        skipped=tuple(skipped),
-        damaged=tuple(damaged),
+        instruments=len(stock.recordings.instruments),
+        skipped=skipped,
+        damaged=damaged,
     )
