@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from song_shards import FRAMES, write_songs
 from beatsight.models.song_config import SongNetworkConfig
 from beatsight.models.song_labels import ARTICULATIONS, GROUPS
 from beatsight.models.song_model import SongModel, SongSettings
+from beatsight.models.song_velocity import attack_parts, song_evidence, weighed
 from beatsight.train.songs.fitting import fit
 from beatsight.train.songs.validation import f_measure, score_times, validation_songs
 from beatsight.transcription.decoding import calibrated
@@ -63,6 +65,34 @@ def test_velocities_are_calibrated_to_what_was_played(songs) -> None:
     rng = np.random.default_rng(0)
     fitted = fit(MODEL, songs, [told(song, rng) for song in songs])
     assert calibrated(0.36, fitted.velocity_curves["KD"]) == pytest.approx(0.6, abs=0.01)
+
+
+def test_a_songs_velocities_are_told_by_its_own_levels(songs) -> None:
+    """Loudness follows the velocity, but every song has a gain of its own and the network says nothing."""
+    rng, planted, said = np.random.default_rng(1), [], []
+    for song in [song for song in songs if song.kind != "band"] * 3:
+        strokes = song.strokes.copy()
+        strokes["velocity"] = rng.uniform(0.35, 0.65, len(strokes))
+        levels = np.full_like(song.levels, -80.0)
+        for stroke in strokes:
+            loudness = rng.uniform(-0.5, 0.5) + 40.0 * (stroke["velocity"] - 0.5)
+            levels[round(float(stroke["time_s"]) / FRAMES.hop_s)] = loudness - 30.0
+        planted.append(replace(song, strokes=strokes, levels=levels + np.float32(rng.uniform(-20, 20))))
+        said.append(told(planted[-1], rng))
+        said[-1][:, CONFIG.onsets : -1] = 0.5
+    fitted = fit(MODEL, planted, said)
+    assert "TT" not in fitted.song_velocities  # too few of them
+    gaps = []
+    for song, activation in zip(planted, said, strict=True):
+        frames = np.flatnonzero(activation[:, GROUPS.index("SD")] == np.float32(0.6))
+        mine = [s for s in song.strokes if round(float(s["time_s"]) / FRAMES.hop_s) in frames]
+        true: dict[int, float] = {round(float(s["time_s"]) / FRAMES.hop_s): s["velocity"] for s in mine}
+        around = np.clip(frames[:, None] + np.arange(-1, 3), 0, len(song.levels) - 1)
+        one = np.zeros(len(frames), int)
+        evidence = song_evidence(one + 0.5, attack_parts(song.levels[around]), one, one)
+        found = weighed(evidence, fitted.song_velocities["SD"])
+        gaps += [abs(v - true[int(f)]) for f, v in zip(frames, found, strict=True)]
+    assert np.mean(gaps) < 0.05  # 0.075 for one velocity throughout
 
 
 def test_all_kinds_are_there_and_the_same_every_time(songs, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from beatsight.transcription import beats, meter_evidence, tempo
@@ -167,6 +167,9 @@ def test_the_line_is_that_of_a_dense_fit(seed: int, count: int, missing: float) 
     design = np.zeros((len(position), count))
     design[np.arange(len(position)), piece] = 1 - part
     design[np.arange(len(position)), piece + 1] = part
+    # A knot that one beat all but leaves open has no value that two solvers would agree on.
+    sizes = np.linalg.svd(design, compute_uv=False)
+    assume(not np.any((sizes > 1e-9) & (sizes < 0.03)))
     straight = np.polyfit(position, time, 1)
     bend = np.linalg.lstsq(design, time - np.polyval(straight, position), rcond=None)[0]
     expected = np.polyval(straight, knots) + bend

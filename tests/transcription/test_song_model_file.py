@@ -50,6 +50,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     settings = msgspec.structs.replace(
         MODEL.settings, offsets_ms={"KD": -8.0}, velocity_curves={"SD": [(0.0, 0.1), (1.0, 0.9)]},
         openness_curve=[(0.2, 0.0), (0.8, 1.0)], second_thresholds={"crash": 0.5}, training={"hours": 9},
+        song_velocities={"KD": [0.1, 0.5, 1.0, 0.0, 0.01, 0.0, -0.01]},
     )  # fmt: skip
     model = replace(MODEL, settings=settings)
     read = read_song_model(written(tmp_path / "m.safetensors", model))
@@ -76,6 +77,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         (lambda said: said["thresholds"].pop("KD"), "needs one threshold for each of KD, SD, TT, HH, CY"),
         (lambda said: said["thresholds"].update(KD=float("nan")), "a number is out of range"),
         (lambda said: said.update(level_spread_db=0.0), "a number is out of range"),
+        (lambda said: said.update(song_velocities={"KD": [1.0] * 6}), "of KD needs 7 numbers, not 6"),
+        (
+            lambda said: said.update(song_velocities={"KD": [float("inf")] * 7}),
+            "a number is out of range",
+        ),
+        (lambda said: said.update(song_velocities={"XX": [1.0] * 7}), "names 'XX', which is no group of"),
         (
             lambda said: said.update(level_mean_db="loud"),
             "description of the transcriber is damaged: Expected",

@@ -17,6 +17,10 @@ PERCUSSION = frozenset({"clap", "tambourine", "shaker", "cowbell"})
 GROUPS = FIVE_CLASS
 
 
+# Groups of which two may be struck at a time.
+DOUBLED = ("TT", "CY")
+
+
 def articulation_of(label: str) -> str | None:
     """The output that stands for a label; None for a sound that has none.
 

@@ -26,6 +26,8 @@ from beatsight.errors import InputError
 from beatsight.files import write_bytes
 from beatsight.models.song_config import SongNetworkConfig
 from beatsight.models.song_labels import GROUPS, articulation_of
+from beatsight.models.song_repetition import RepetitionConfig
+from beatsight.models.song_velocity import COEFFICIENTS, PARTS
 
 FORMAT = "beatsight-transcriber"
 FORMAT_VERSION = 1
@@ -51,9 +53,14 @@ class SongSettings(msgspec.Struct, frozen=True, kw_only=True):
         thresholds: group -> activation from which on a peak is a hit.
         second_thresholds: articulation -> activation from which on it is a hit of its own beside the
             strongest one of its group.
+        listening_thresholds: as ``thresholds``, for hits that are told at once, without repetition; empty
+            where both are the same.
+        repetition: how a song's repetition moves its activations; None for not at all.
         offsets_ms: group -> taken off the found times.
         velocity_curves: group -> points (raw, calibrated) of the calibration of velocities, rising.
         openness_curve: likewise for openness.
+        song_velocities: group -> numbers that tell velocities once the whole song is known, see
+            :func:`beatsight.models.song_velocity.weighed`; a group without them keeps what its curve says.
         training: free facts for the model card.
     """
 
@@ -68,9 +75,12 @@ class SongSettings(msgspec.Struct, frozen=True, kw_only=True):
     articulations: tuple[str, ...] = ()
     thresholds: dict[str, float] = {}
     second_thresholds: dict[str, float] = {}
+    listening_thresholds: dict[str, float] = {}
+    repetition: RepetitionConfig | None = None
     offsets_ms: dict[str, float] = {}
     velocity_curves: dict[str, list[tuple[float, float]]] = {}
     openness_curve: list[tuple[float, float]] = []
+    song_velocities: dict[str, list[float]] = {}
     training: dict[str, Any] = {}
 
 
@@ -171,12 +181,23 @@ def _check_settings(settings: SongSettings, network: SongNetworkConfig, frames: 
     curves = [settings.openness_curve, *settings.velocity_curves.values()]
     numbers = [settings.level_mean_db, settings.level_spread_db, *settings.offsets_ms.values()]
     numbers += [*settings.thresholds.values(), *settings.second_thresholds.values()]
+    numbers += [*settings.listening_thresholds.values()]
+    if (repeated := settings.repetition) is not None:
+        numbers += [repeated.up, repeated.down, repeated.fills_down]
     numbers += [value for curve in curves for point in curve for value in point]
+    numbers += [value for values in settings.song_velocities.values() for value in values]
     if not np.isfinite(numbers).all() or settings.level_spread_db <= 0:
         raise InputError("a number is out of range")
     named = [label for label in settings.articulations if articulation_of(label) != label]
     if odd := named + [group for group in settings.groups if group not in GROUPS]:
         raise InputError(f"{odd[0]!r} is no output of a transcriber")
+    if settings.song_velocities and network.bands < PARTS:
+        raise InputError(f"song_velocities need {PARTS} bands at least, not {network.bands}")
+    for group, values in settings.song_velocities.items():
+        if group not in settings.groups:
+            raise InputError(f"song_velocities names {group!r}, which is no group of the model")
+        if len(values) != COEFFICIENTS:
+            raise InputError(f"song_velocities of {group} needs {COEFFICIENTS} numbers, not {len(values)}")
 
 
 def _check(

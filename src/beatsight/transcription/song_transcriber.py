@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from beatsight.audio.frames import LevelStream, stream_levels
@@ -19,10 +21,13 @@ from beatsight.audio.io import SAMPLE_RATE
 from beatsight.errors import InputError
 from beatsight.files import sha256_file
 from beatsight.models.song_model import SongModel, read_song_model
+from beatsight.models.song_repetition import Repetition
+from beatsight.models.song_velocity import ATTACK_FRAMES
 from beatsight.transcription.decoding import EDGE, Decoder
 from beatsight.transcription.engine import AS_THEY_COME, Engine
 from beatsight.transcription.hits import Hit
 from beatsight.transcription.runners import Runner, runner_of
+from beatsight.transcription.song_velocities import HeldLevels, SongVelocities
 from beatsight.version import VERSION
 
 _WEIGHTS = "weights"
@@ -46,14 +51,43 @@ class SongTranscriber:
         self.device = self._runner.device
 
     def find_hits(self, pieces: Iterable[np.ndarray]) -> Iterator[list[Hit]]:
-        """Hits of a song, block by block; see :class:`~.transcriber.Transcriber`."""
+        """Hits of a song; see :class:`~.transcriber.Transcriber`.
+
+        Yields:
+            block by block; at the song's end, still block by block, where the model file says how velocities
+            are told from the whole song.
+        """
         levels = stream_levels(pieces, LevelStream(self.model.frames))
-        return Decoder(self.model).hits(self._runner.stream(levels))
+        settings = self.model.settings
+        if not settings.song_velocities:
+            yield from Decoder(self.model).hits(self._activations(levels))
+            return
+        held = HeldLevels(levels)
+        velocities = SongVelocities(settings.groups, settings.song_velocities)
+        for decided, struck in Decoder(self.model).strokes(self._activations(held)):
+            velocities.add(struck, held)
+            held.forget(decided + int(ATTACK_FRAMES[0]))
+        yield from velocities.hits()
+
+    def _activations(self, levels: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
+        settings, heard = self.model.settings, self._runner.stream(levels)
+        if settings.repetition is None:
+            return heard
+        return Repetition(settings.groups, settings.repetition).stream(heard)
 
     def listen(self, pieces: Iterable[np.ndarray]) -> Iterator[list[Hit]]:
-        """Hits of audio that is being played: each within :attr:`delay_s` and the length of a piece."""
+        """Hits of audio that is being played: each within :attr:`delay_s` and the length of a piece.
+
+        Velocities are what the network says, and its repetition says nothing, since the song is not known
+        yet.
+        """
         levels = stream_levels(pieces, LevelStream(self.model.frames))
-        return Decoder(self.model).hits(Engine(self.model).stream(levels, AS_THEY_COME))
+        settings = self.model.settings
+        at_once = msgspec.structs.replace(
+            settings, thresholds=settings.listening_thresholds or settings.thresholds
+        )
+        decoder = Decoder(replace(self.model, settings=at_once))
+        return decoder.hits(Engine(self.model).stream(levels, AS_THEY_COME))
 
     @property
     def delay_s(self) -> float:

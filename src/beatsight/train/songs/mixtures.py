@@ -43,8 +43,9 @@ class MixConfig:
         gain_db: of the whole, against -20 dBFS.
         tilt_db: of the highest band against the lowest.
         eq_db: spread of the equaliser's six points.
-        eq_share, limit_share, noise_share, squeeze_share, crackle_share: of the equaliser, a band limit, hiss,
-            compression of the whole, and the crackle of a record.
+        eq_share, limit_share, noise_share, squeeze_share: of the equaliser, a band limit, hiss and
+            compression of the whole.
+        crackle_share: of the crackle of a record.
     """
 
     frames: int = 600

@@ -32,6 +32,7 @@ from beatsight.models.song_folding import folded_weights
 from beatsight.models.song_labels import ARTICULATIONS, GROUPS
 from beatsight.models.song_model import SongModel, SongSettings, write_song_model
 from beatsight.models.song_network import SongNetwork
+from beatsight.models.song_repetition import RepetitionConfig
 from beatsight.synth.studio.backing import BackingConfig
 from beatsight.synth.studio.drumset import DrumsetConfig
 from beatsight.synth.studio.mixing import BusConfig
@@ -128,6 +129,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         validation_songs: of either kind, drums alone and with a backing.
         offsets_ms: group -> taken off found times; see the documentation of the transcriber.
         threshold_raise: added to every threshold that is fitted on rendered songs.
+        repetition: how a song's repetition moves its activations; absent: not at all.
     """
 
     title: str
@@ -138,6 +140,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     validation_songs: int = 24
     offsets_ms: dict[str, float] = {}
     threshold_raise: float = 0.0
+    repetition: RepetitionConfig | None = None
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -319,6 +322,7 @@ def finish(
         groups=GROUPS,
         articulations=ARTICULATIONS,
         offsets_ms=recipe.offsets_ms,
+        repetition=recipe.repetition if config.network.lookahead < 0 else None,
         training={"recipe": msgspec.to_builtins(recipe), "steps": config.steps, "mix": asdict(config.mix)},
     )
     model = SongModel(settings, config.network, FrameConfig(), folded_weights(network))
@@ -327,8 +331,11 @@ def finish(
     settings = msgspec.structs.replace(
         settings,
         thresholds=fitted.thresholds,
+        second_thresholds=fitted.second_thresholds,
+        listening_thresholds=fitted.listening_thresholds,
         velocity_curves=fitted.velocity_curves,
         openness_curve=fitted.openness_curve,
+        song_velocities=fitted.song_velocities,
     )
     return replace(model, settings=settings), {"f_measure": fitted.f_measure, "thresholds": fitted.thresholds}
 
