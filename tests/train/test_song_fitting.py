@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from song_shards import FRAMES, write_songs
@@ -12,9 +13,11 @@ from song_shards import FRAMES, write_songs
 from beatsight.models.song_config import SongNetworkConfig
 from beatsight.models.song_labels import ARTICULATIONS, GROUPS
 from beatsight.models.song_model import SongModel, SongSettings
+from beatsight.models.song_repetition import RepetitionConfig
 from beatsight.models.song_velocity import attack_parts, song_evidence, weighed
 from beatsight.train.songs.fitting import fit
-from beatsight.train.songs.validation import f_measure, score_times, validation_songs
+from beatsight.train.songs.thresholds import _second, fit_second_thresholds
+from beatsight.train.songs.validation import LABELS, f_measure, score_times, validation_songs
 from beatsight.transcription.decoding import calibrated
 
 CONFIG = SongNetworkConfig()
@@ -110,3 +113,46 @@ def test_a_hit_on_a_stroke_that_nobody_hears_is_neither_right_nor_wrong() -> Non
 def test_f_of_nothing_to_find_and_nothing_found_is_one() -> None:
     assert f_measure((0, 0, 0)) == 1.0
     assert f_measure((0, 1, 0)) == 0.0
+
+
+def test_where_repetition_moves_activations_listening_has_thresholds_of_its_own(songs) -> None:
+    rng = np.random.default_rng(0)
+    said = [told(song, rng) for song in songs]
+    repeating = replace(
+        MODEL, settings=msgspec.structs.replace(MODEL.settings, repetition=RepetitionConfig(up=0.9, down=0.9))
+    )
+    plain, fitted = fit(MODEL, songs, said), fit(repeating, songs, said)
+    assert plain.listening_thresholds == {}
+    assert fitted.listening_thresholds == plain.thresholds
+    assert set(fitted.thresholds) == set(GROUPS)
+
+
+def test_a_second_hit_needs_examples_and_to_be_right() -> None:
+    said = np.array([0.9] * 10 + [0.5] * 4 + [0.2] * 40)
+    true = np.array([True] * 10 + [False] * 4 + [False] * 40)
+    assert _second(said, true) == 0.9
+    assert _second(said, np.arange(54) < 7) is None  # too few
+    rng = np.random.default_rng(1)
+    assert _second(rng.random(400), rng.random(400) < 0.2) is None  # says nothing of them
+
+
+def test_second_thresholds_are_fitted_where_two_cymbals_fall_together(tmp_path: Path) -> None:
+    folder = write_songs(tmp_path, songs=8, frames=1000)
+    songs = [song for song in validation_songs(folder, FRAMES, 6, 10.0) if song.kind != "band"]
+    crash, ride = (len(GROUPS) + ARTICULATIONS.index(label) for label in ("crash", "ride_bow"))
+    said, doubled = [], []
+    for song in songs:
+        activation = np.zeros((len(song.levels), CONFIG.outputs), np.float32)
+        strokes = np.repeat(song.strokes, 2)
+        strokes["label"][::2] = LABELS.index("ride_bow")
+        # Every second ride has a crash with it.
+        strokes["label"][1::2] = LABELS.index("ride_bow")
+        strokes["label"][1::4] = LABELS.index("crash")
+        for k, time in enumerate(song.strokes["time_s"]):
+            frame = round(float(time) / FRAMES.hop_s)
+            activation[frame, [GROUPS.index("CY"), ride]] = 0.9
+            activation[frame, crash] = 0.7 if k % 2 == 0 else 0.2
+        said.append(activation)
+        doubled.append(replace(song, strokes=strokes))
+    found = fit_second_thresholds(doubled, said, FRAMES.hop_s, dict.fromkeys(GROUPS, 0.5))
+    assert set(found) == {"crash"} and 0.5 < found["crash"] <= 0.7

@@ -1,0 +1,44 @@
+"""The transcriber with repetition: same hits however the audio is cut, and none of it while listening."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from beatsight.audio.io import SAMPLE_RATE
+from beatsight.models.song_labels import GROUPS, PERCUSSION
+from beatsight.models.song_repetition import RepetitionConfig
+from beatsight.transcription.song_transcriber import SongTranscriber
+from song_models import random_model
+
+RNG = np.random.default_rng(8)
+# A bar of clicks, again and again; longer than a block of repetition with what it looks at.
+BAR = (0.3 * RNG.standard_normal(SAMPLE_RATE) * (RNG.random(SAMPLE_RATE) > 0.999)).astype(np.float32)
+AUDIO = np.tile(BAR, 34)
+REPEATING = SongTranscriber(random_model(seed=3, repetition=RepetitionConfig()), "planted")
+
+
+@pytest.mark.parametrize("cut", [1000, 100_000])
+def test_the_same_hits_however_the_audio_is_cut(cut: int) -> None:
+    pieces = np.split(AUDIO, range(cut, len(AUDIO), cut))
+    assert [*itertools.chain(*REPEATING.find_hits(pieces))] == [
+        *itertools.chain(*REPEATING.find_hits([AUDIO]))
+    ]
+
+
+def test_repetition_changes_what_is_found() -> None:
+    plain = SongTranscriber(random_model(seed=3), "planted")
+    found = [*itertools.chain(*REPEATING.find_hits([AUDIO]))]
+    assert found and found != [*itertools.chain(*plain.find_hits([AUDIO]))]
+
+
+def test_listening_has_thresholds_of_its_own() -> None:
+    never = random_model(
+        seed=3, repetition=RepetitionConfig(), listening_thresholds=dict.fromkeys(GROUPS, 2.0)
+    )
+    heard = itertools.chain(*SongTranscriber(never, "planted").listen([AUDIO]))
+    assert {hit.label for hit in heard} <= PERCUSSION
+    plain = SongTranscriber(random_model(seed=3), "planted")
+    assert [*itertools.chain(*REPEATING.listen([AUDIO]))] == [*itertools.chain(*plain.listen([AUDIO]))]
