@@ -19,7 +19,7 @@ from beatsight.models.song_labels import GROUPS
 from beatsight.models.song_network import SongNetwork
 from beatsight.train.songs.loop import SongTrainConfig, rate_of, train_songs
 from beatsight.train.songs.mixtures import MixConfig, Mixer, Source
-from beatsight.train.songs.recipe import activations
+from beatsight.train.songs.recipe import activations, average_weights
 from beatsight.train.songs.targets import TargetConfig
 
 SMALL = SongNetworkConfig(stem=(4, 4), width=16, dilations=(1, 2), dropout=0.0)
@@ -153,3 +153,19 @@ def test_a_run_may_stop_before_its_schedule_ends(shards: Path, tmp_path: Path) -
     steps = []
     train_songs(replace(CONFIG, stop=6), [shards], tmp_path, on_report=lambda step, *_: steps.append(step))
     assert steps == [4, 6]
+
+
+def test_the_mean_of_runs_of_different_depth(shards: Path, tmp_path: Path) -> None:
+    deep = replace(SMALL, dilations=(1, 2, 4))
+    train_songs(CONFIG, [shards], tmp_path / "flat")
+    train_songs(replace(CONFIG, network=deep), [shards], tmp_path / "deep")
+    average_weights(
+        [tmp_path / "deep" / "average.pth", tmp_path / "flat" / "average.pth"], tmp_path / "mean.pth"
+    )
+    mean = torch.load(tmp_path / "mean.pth", weights_only=True)
+    SongNetwork(SongNetworkConfig(**mean["network"])).load_state_dict(mean["weights"])
+    flat, other = weights_of(tmp_path / "flat"), weights_of(tmp_path / "deep")
+    assert torch.allclose(mean["weights"]["enter.weight"], (flat["enter.weight"] + other["enter.weight"]) / 2)
+    # The layer that one run lacks lets everything through there, so half of it is left.
+    assert torch.allclose(mean["weights"]["context.2.mix.weight"], other["context.2.mix.weight"] / 2)
+    assert torch.allclose(mean["weights"]["context.2.conv.weight"], other["context.2.conv.weight"])

@@ -128,6 +128,17 @@ class _Average:
                 held.copy_(value)
 
 
+def grown(weights: dict[str, Tensor], larger: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a network with the context layers that a larger one has besides; they let everything through."""
+    new = {name.rsplit(".", 2)[0] for name in larger.keys() - weights.keys() if name.startswith("context.")}
+    added = {
+        name: torch.zeros_like(value) if ".mix." in name else value
+        for name, value in larger.items()
+        if ".".join(name.split(".")[:2]) in new
+    }
+    return {**weights, **added}
+
+
 # Mean errors of velocity and openness are some ten times the onsets' cross-entropy.
 _SIDE_SHARE = 0.1
 # What reading a state can raise.
@@ -255,20 +266,10 @@ class _Run:
         """
         try:
             weights = torch.load(path, weights_only=True)["weights"]
-            self.network.load_state_dict(self._grown(weights))
+            self.network.load_state_dict(grown(weights, self.network.state_dict()))
         except _DAMAGED as error:
             raise InputError(f"{path}: holds no weights for this network: {error}") from None
         self.average = _Average(self.network, self.config.ema)
-
-    def _grown(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        own = self.network.state_dict()
-        new = {name.rsplit(".", 2)[0] for name in own.keys() - weights.keys() if name.startswith("context.")}
-        added = {
-            name: torch.zeros_like(value) if ".mix." in name else value
-            for name, value in own.items()
-            if ".".join(name.split(".")[:2]) in new
-        }
-        return {**weights, **added}
 
     def restore(self) -> None:
         """Go on where the state in the output folder is.

@@ -44,6 +44,7 @@ from beatsight.train.songs.loop import (
     LEVEL_SPREAD_DB,
     Losses,
     SongTrainConfig,
+    grown,
     normalised,
     train_songs,
 )
@@ -286,14 +287,19 @@ def cook(
 
 
 def average_weights(paths: Sequence[Path], target: Path) -> None:
-    """Write the mean of some runs' averaged weights."""
+    """Write the mean of some runs' averaged weights.
+
+    Runs may have fewer context layers than the largest: those let everything through.
+    """
     runs = [torch.load(path, weights_only=True) for path in paths]
+    largest = max(runs, key=lambda run: len(run["weights"]))
+    everything = [grown(run["weights"], largest["weights"]) for run in runs]
     mean = {
-        name: (sum(run["weights"][name].double() for run in runs) / len(runs)).to(value.dtype)
-        for name, value in runs[0]["weights"].items()
+        name: (sum(weights[name].double() for weights in everything) / len(runs)).to(value.dtype)
+        for name, value in largest["weights"].items()
     }
     with atomic_path(target) as path:
-        torch.save({"weights": mean, "network": runs[0]["network"]}, path)
+        torch.save({"weights": mean, "network": largest["network"]}, path)
 
 
 def _staged(on_stage: OnStage | None, name: str) -> Callable[[int, int], None] | None:
