@@ -129,7 +129,7 @@ class _Average:
 
 
 def grown(weights: dict[str, Tensor], larger: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a network with the context layers that a larger one has besides; they let everything through."""
+    """Weights with the context layers that a larger network has besides, letting everything through."""
     new = {name.rsplit(".", 2)[0] for name in larger.keys() - weights.keys() if name.startswith("context.")}
     added = {
         name: torch.zeros_like(value) if ".mix." in name else value
