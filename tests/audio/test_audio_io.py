@@ -248,3 +248,11 @@ def test_a_wav_recorded_to_a_pipe_is_whole(tmp_path: Path) -> None:
     data[at : at + 4] = data[4:8] = b"\xff\xff\xff\xff"
     path.write_bytes(bytes(data))
     assert len(load(path)) == 1_000
+
+
+def test_a_sample_that_no_sound_has_is_named(tmp_path: Path) -> None:
+    audio = np.zeros(4410, np.float32)
+    audio[2205] = 1e25
+    soundfile.write(tmp_path / "absurd.wav", audio, 44100, subtype="FLOAT")
+    with pytest.raises(InputError, match=r"absurd\.wav: sample 2205 \(0\.050 s\) is far louder than any sound"):
+        load(tmp_path / "absurd.wav")

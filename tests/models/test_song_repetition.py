@@ -53,7 +53,8 @@ def test_nothing_moves_where_nothing_repeats() -> None:
     at = np.sort(rng.choice(np.arange(20, 1480, 7), 12, replace=False))
     a[at, rng.integers(0, 5, 12)] = 0.8
     said = reinforced(a, GROUPS, CONFIG)
-    assert np.median(np.abs(said - a)[a > 0.5]) < 0.35
+    moved = np.abs(said - a)[a > 0.5]
+    assert np.median(moved) < 0.35 and moved.max() < 0.6
     silence = np.zeros((900, 5), np.float32)
     assert reinforced(silence, GROUPS, CONFIG).max() <= 0.002
 
@@ -93,6 +94,11 @@ def test_memory_does_not_grow_with_the_song() -> None:
 
 def test_far_away_bars_say_nothing() -> None:
     """Fifteen seconds are as far as it looks: the middle of one part knows nothing of the other."""
-    a = np.concatenate([bars(20), np.full((5000, 6), 0.01, np.float32), bars(20, seed=1)])
-    alone = reinforced(bars(20), GROUPS, CONFIG)
-    assert reinforced(a, GROUPS, CONFIG)[: 2 * BAR] == pytest.approx(alone[: 2 * BAR], abs=1e-6)
+    first, second = bars(20), bars(20, seed=1)
+    second[:, 4] = 0.9
+    together = reinforced(np.concatenate([first, second]), GROUPS, CONFIG)[: len(first)]
+    alone = reinforced(np.concatenate([first, np.zeros_like(second)]), GROUPS, CONFIG)[: len(first)]
+    # 15 s and half of the 2.4 s that are compared, and what a peak is loose by.
+    far = len(first) - 1630
+    assert together[:far] == pytest.approx(alone[:far], abs=1e-6)
+    assert not np.allclose(together[far + 100 :], alone[far + 100 :], atol=1e-3)

@@ -10,7 +10,7 @@ from scipy.signal import find_peaks
 
 from beatsight.audio.io import SAMPLE_RATE
 from beatsight.synth.studio.backing import BackingConfig, Recordings, make_backing
-from beatsight.synth.studio.bank import Bank, load_bank
+from beatsight.synth.studio.bank import Bank, Piece, Take, load_bank
 from beatsight.synth.studio.drumset import Drumset, DrumsetConfig
 from beatsight.synth.studio.guitars import guitars_of, play_guitar
 from beatsight.synth.studio.instruments import Instrument
@@ -95,4 +95,34 @@ def test_a_washing_cymbal_rings_longer_and_a_drum_does_not(tmp_path: Path) -> No
     gain_db = 10 * np.log10(np.square(wet[at]).mean() / np.square(dry[at]).mean())
     # 60 dB in 6 to 15 s.
     assert 60 * 0.2 / 15 < gain_db < 60 * 0.3 / 6
+    # However long it rings, it gets no louder than it began.
+    parts = [float(np.square(wet[k : k + 4410]).mean()) for k in range(0, len(wet) - 4410, 4410)]
+    assert parts[0] == max(parts)
     assert np.array_equal(heard("tom_low", washing), heard("tom_low", NEUTRAL))
+
+
+def test_what_a_bank_lacks_is_invented_or_silent() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        drums = Drumset(rng, Bank({}, ()), DrumsetConfig(synthetic_percussion_share=0.5))
+        assert drums.sound("tambourine", 0.6, None) is not None
+        assert drums.sound("kick", 0.6, None) is None
+
+
+def test_a_long_recorded_ring_does_not_swell() -> None:
+    """A cymbal of nine seconds that hardly decays: 60 dB in six seconds would drown the song."""
+    ring = np.exp(-np.arange(9 * SAMPLE_RATE) / (3.0 * SAMPLE_RATE)) * np.random.default_rng(0).uniform(
+        -0.5, 0.5, 9 * SAMPLE_RATE
+    )
+    stored = np.round(32767 * ring).astype(np.int16)
+    take = Take("ride_bow", 0.9, None, False, {"main": stored}, {"main": 1 / 32767})
+    piece = Piece("long", "ride", "ride", (take,), {"main": "overhead"})
+    bank = Bank({"ride": (piece,)}, ())
+    sound = Drumset(np.random.default_rng(1), bank, replace(NEUTRAL, wash_share=1.0)).sound(
+        "ride_bow", 0.9, None
+    )
+    assert sound is not None
+    parts = [
+        float(np.square(sound.audio[k : k + 8820]).mean()) for k in range(0, len(sound.audio) - 8820, 8820)
+    ]
+    assert max(parts) <= 1.05 * parts[0]

@@ -25,6 +25,8 @@ SAMPLE_RATE = 44_100
 _QUALITY = "HQ"
 _BLOCK_S = 10.0
 # What libsndfile reads that users have; used to find audio in folders.
+# A power of a window of such samples still is a finite float32; full scale is 1.
+_LOUDEST = 1e9
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"})
 # An MP3 states its length by estimate; the others exactly.
 _LENGTH_IS_ESTIMATE = frozenset({"MP3", "MPEG"})
@@ -88,6 +90,16 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
         return AudioInfo(file.samplerate, file.channels, file.frames, file.format)
 
 
+def first_fault(block: np.ndarray) -> tuple[int, str] | None:
+    """The first frame of a block, shape (frames, channels), that is no sound, and what is wrong with it."""
+    good = np.abs(block) <= _LOUDEST  # not so for NaN
+    if good.all():
+        return None
+    frame = int(np.flatnonzero(~good.all(axis=1))[0])
+    finite = bool(np.isfinite(block[frame]).all())
+    return frame, "is far louder than any sound" if finite else "is not a finite number"
+
+
 def _blocks(path: Path, file: soundfile.SoundFile, block_s: float) -> Iterator[np.ndarray]:
     """Raw blocks, shape (frames, channels), each checked; a file shorter than it says is refused."""
     done = 0
@@ -96,9 +108,9 @@ def _blocks(path: Path, file: soundfile.SoundFile, block_s: float) -> Iterator[n
         block = file.read(block_frames, dtype="float32", always_2d=True)
         if not len(block):
             break
-        if not np.isfinite(block).all():
-            bad = done + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-            raise InputError(f"{path}: sample {bad} ({bad / file.samplerate:.3f} s) is not a finite number")
+        if fault := first_fault(block):
+            bad = done + fault[0]
+            raise InputError(f"{path}: sample {bad} ({bad / file.samplerate:.3f} s) {fault[1]}")
         done += len(block)
         yield block
     if done == 0:

@@ -183,7 +183,11 @@ def _check_settings(settings: SongSettings, network: SongNetworkConfig, frames: 
     numbers += [*settings.thresholds.values(), *settings.second_thresholds.values()]
     numbers += [*settings.listening_thresholds.values()]
     if (repeated := settings.repetition) is not None:
-        numbers += [repeated.up, repeated.down, repeated.fills_down]
+        shares = (repeated.up, repeated.down, repeated.fills_down)
+        if not all(0.0 <= share <= 1.0 for share in shares):
+            raise InputError("repetition needs shares from 0 to 1")
+        if odd := [group for group in repeated.fills if group not in GROUPS]:
+            raise InputError(f"repetition names {odd[0]!r}, which is no group")
     numbers += [value for curve in curves for point in curve for value in point]
     numbers += [value for values in settings.song_velocities.values() for value in values]
     if not np.isfinite(numbers).all() or settings.level_spread_db <= 0:

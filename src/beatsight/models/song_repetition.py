@@ -124,8 +124,10 @@ class Repetition:
     def stream(self, activations: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """All pieces of a song."""
         for piece in activations:
-            yield self.push(piece)
-        yield self.finish()
+            if len(done := self.push(piece)):
+                yield done
+        if self._next < self._received:
+            yield self.finish()
 
     def finish(self) -> np.ndarray:
         """The frames that are left, shape (n, outputs)."""

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 import soxr
 
-from beatsight.audio.io import SAMPLE_RATE
+from beatsight.audio.io import SAMPLE_RATE, first_fault
 from beatsight.errors import InputError
 
 # Samples of a channel, by the names that ffmpeg and arecord give them: bytes each.
@@ -144,16 +144,16 @@ def pcm_pieces(
         name: for errors.
 
     Raises:
-        InputError: a sample is not a finite number.
+        InputError: a sample is not a finite number, or absurdly large.
     """
     held, done = b"", 0
     while not stopped() and (data := stream.read1(_MOST_BYTES)):
         held += data
         whole = len(held) // form.frame_bytes * form.frame_bytes
         frames = form.decoded(held[:whole])
-        if not np.isfinite(frames).all():
-            bad = done + int(np.flatnonzero(~np.isfinite(frames).all(axis=1))[0])
-            raise InputError(f"{name}: sample {bad} ({bad / form.rate:.3f} s) is not a finite number")
+        if fault := first_fault(frames):
+            bad = done + fault[0]
+            raise InputError(f"{name}: sample {bad} ({bad / form.rate:.3f} s) {fault[1]}")
         held, done = held[whole:], done + len(frames)
         if len(frames):
             yield frames

@@ -146,7 +146,9 @@ class Drumset:
     def _draw(self, role: str, label: str) -> Voice:
         rng, config = self._rng, self._config
         share = self._synthetic_share(role)
-        if share and (role in _HAND_PERCUSSION or not self._kit) and rng.random() < share:
+        missing = role not in self._bank.pieces
+        drawn = share and (role in _HAND_PERCUSSION or not self._kit) and rng.random() < share
+        if drawn or missing:
             piece = synthetic_piece(int(rng.integers(1 << 31)), role)
             if piece is not None:
                 return self._voice_of(piece, role)

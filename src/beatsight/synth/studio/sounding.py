@@ -105,7 +105,8 @@ def render_take(voice: Voice, take: Take, source: str = "") -> Sound:
     onset = round(attack_s(mix) * SAMPLE_RATE)
     if voice.damp_s is not None:
         fall = np.float32(-np.log(1000.0) / (voice.damp_s * SAMPLE_RATE))
-        mix[onset:] *= np.exp(fall * np.arange(len(mix) - onset, dtype=np.float32))
+        rise = np.exp(fall * np.arange(len(mix) - onset, dtype=np.float32))
+        mix[onset:] *= rise if voice.damp_s > 0.0 else np.minimum(rise, _wash_limit(mix[onset:]))
         mix = mix[: onset + round(1.1 * voice.damp_s * SAMPLE_RATE)] if voice.damp_s > 0.0 else mix
     long = voice.damp_s is not None and voice.damp_s < 0.0
     fade = min(len(mix) - onset, round((_WASH_FADE_S if long else _FADE_S) * SAMPLE_RATE))
@@ -116,6 +117,15 @@ def render_take(voice: Voice, take: Take, source: str = "") -> Sound:
     openness = take.openness if is_hihat(label) else None
     audio = mix / np.float32(max(level, 1e-6))
     return Sound(audio, onset, label, openness, _attack_db(audio, onset), source)
+
+
+def _wash_limit(audio: np.ndarray) -> np.ndarray:
+    """The largest gain with which a cymbal still decays: half of what it fell by may be taken back."""
+    size = SAMPLE_RATE // 10
+    blocks = np.pad(audio, (0, -len(audio) % size)).reshape(-1, size)
+    level = np.sqrt(np.mean(np.square(blocks, dtype=np.float64), axis=1)) + 1e-9
+    limit = np.maximum(np.maximum.accumulate(level) / level, 1.0) ** 0.5
+    return np.interp(np.arange(len(audio)), size * (np.arange(len(level)) + 0.5), limit).astype(np.float32)
 
 
 def _attack_db(audio: np.ndarray, onset: int) -> np.ndarray:

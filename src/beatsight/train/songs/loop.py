@@ -130,7 +130,8 @@ class _Average:
 
 def grown(weights: dict[str, Tensor], larger: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights with the context layers that a larger network has besides, letting everything through."""
-    new = {name.rsplit(".", 2)[0] for name in larger.keys() - weights.keys() if name.startswith("context.")}
+    known = {name.rsplit(".", 2)[0] for name in weights}
+    new = {name.rsplit(".", 2)[0] for name in larger if name.startswith("context.")} - known
     added = {
         name: torch.zeros_like(value) if ".mix." in name else value
         for name, value in larger.items()
