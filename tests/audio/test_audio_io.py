@@ -254,5 +254,7 @@ def test_a_sample_that_no_sound_has_is_named(tmp_path: Path) -> None:
     audio = np.zeros(4410, np.float32)
     audio[2205] = 1e25
     soundfile.write(tmp_path / "absurd.wav", audio, 44100, subtype="FLOAT")
-    with pytest.raises(InputError, match=r"absurd\.wav: sample 2205 \(0\.050 s\) is far louder than any sound"):
+    with pytest.raises(
+        InputError, match=r"absurd\.wav: sample 2205 \(0\.050 s\) is far louder than any sound"
+    ):
         load(tmp_path / "absurd.wav")
