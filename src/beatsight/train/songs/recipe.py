@@ -295,7 +295,7 @@ def average_weights(paths: Sequence[Path], target: Path) -> None:
     largest = max(runs, key=lambda run: len(run["weights"]))
     everything = [grown(run["weights"], largest["weights"]) for run in runs]
     mean = {
-        name: (sum(weights[name].double() for weights in everything) / len(runs)).to(value.dtype)
+        name: torch.stack([weights[name].double() for weights in everything]).mean(dim=0).to(value.dtype)
         for name, value in largest["weights"].items()
     }
     with atomic_path(target) as path:
