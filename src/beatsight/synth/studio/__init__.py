@@ -8,8 +8,10 @@ What is there:
   how that differs from what a drummer played.
 - ``mixing``: strokes into a track, rooms and the drum bus; ``filters``, ``codec``: its parts; ``damage``:
   bleed, tape and MP3.
-- ``backing``: the rest of the song; ``strings``, ``voice``: its instruments.
-- ``song``: a song of all of this, and its events; ``writing``: a set of songs on disk.
+- ``backing``: the rest of the song; ``strings``, ``voice``: its instruments; ``instruments``, ``soundfonts``:
+  those of recorded notes; ``guitars``: what a strumming hand makes of them.
+- ``synthetic``, ``jingles``: drums and tambourines of which there are no recordings.
+- ``song``: a song of all of this, and its events; ``inputs``, ``writing``: a set of songs from and on disk.
 
 Conventions everywhere: mono float32 at 44.1 kHz, times in seconds from the start of the song, velocity and
 openness 0..1, labels canonical. Every function that chooses takes the generator it draws from, and draws in a
