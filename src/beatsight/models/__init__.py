@@ -8,7 +8,7 @@ export       ONNX
 card         the model card, from card_facts
 precision    device and number format
 
-The transcriber's are apart: song_labels, song_config, song_model (its file), song_network (torch), song_folding,
-song_onnx, song_torch; and what a whole song tells: song_repetition (of its hits), song_velocity (of their
-loudness).
+The transcriber's are apart: song_labels, song_config, song_model (its file), song_network (torch),
+song_folding, song_onnx, song_torch; and what a whole song tells: song_repetition (of its hits), song_velocity
+(of their loudness).
 """
