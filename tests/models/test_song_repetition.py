@@ -7,11 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight.models.song_repetition import Repetition, RepetitionConfig, reinforced
+from beatsight.models.song_blocks import filtered
+from beatsight.models.song_repetition import Repetition, RepetitionConfig
 
 GROUPS = ("KD", "SD", "TT", "HH", "CY")
 CONFIG = RepetitionConfig()
 BAR = 200
+
+
+def reinforced(a: np.ndarray, config: RepetitionConfig = CONFIG) -> np.ndarray:
+    return filtered(a, [Repetition(GROUPS, config)])
 
 
 def bars(count: int = 16, seed: int = 0, drift: float = 0.0) -> np.ndarray:
@@ -30,7 +35,7 @@ def test_a_hidden_hit_comes_back_and_an_invented_one_goes() -> None:
     a = bars()
     hidden, invented = 7 * BAR + 75, 9 * BAR + 60
     a[hidden, 3], a[invented, 4] = 0.2, 0.6
-    said = reinforced(a, GROUPS, CONFIG)
+    said = reinforced(a)
     assert said[hidden, 3] > 0.6
     assert said[invented, 4] < 0.3
     ordinary = said[6 * BAR + np.arange(0, BAR, 25), 3]
@@ -40,10 +45,10 @@ def test_a_hidden_hit_comes_back_and_an_invented_one_goes() -> None:
 def test_a_fill_is_spared() -> None:
     a = bars()
     a[8 * BAR + 140 : 8 * BAR + 200 : 12, 2] = 0.85
-    said = reinforced(a, GROUPS, CONFIG)
+    said = reinforced(a)
     assert said[8 * BAR + 140 : 8 * BAR + 200 : 12, 2].min() > 0.5
     # Were toms treated like the others, the fill would go.
-    harsh = reinforced(a, GROUPS, RepetitionConfig(fills=()))
+    harsh = reinforced(a, RepetitionConfig(fills=()))
     assert harsh[8 * BAR + 140, 2] < said[8 * BAR + 140, 2]
 
 
@@ -52,16 +57,16 @@ def test_nothing_moves_where_nothing_repeats() -> None:
     a = np.full((1500, 5), 0.01, np.float32)
     at = np.sort(rng.choice(np.arange(20, 1480, 7), 12, replace=False))
     a[at, rng.integers(0, 5, 12)] = 0.8
-    said = reinforced(a, GROUPS, CONFIG)
+    said = reinforced(a)
     moved = np.abs(said - a)[a > 0.5]
     assert np.median(moved) < 0.35 and moved.max() < 0.6
     silence = np.zeros((900, 5), np.float32)
-    assert reinforced(silence, GROUPS, CONFIG).max() <= 0.002
+    assert reinforced(silence).max() <= 0.002
 
 
 def test_hits_stay_where_they_are_when_the_tempo_drifts() -> None:
     a = bars(drift=0.002)
-    said = reinforced(a, GROUPS, CONFIG)
+    said = reinforced(a)
     peaks = a[:, 3] > 0.5
     assert said[peaks, 3].min() > 0.5
     assert said[~peaks, 3].max() < 0.5
@@ -69,7 +74,7 @@ def test_hits_stay_where_they_are_when_the_tempo_drifts() -> None:
 
 def test_the_other_outputs_pass_unchanged() -> None:
     a = bars()
-    assert np.array_equal(reinforced(a, GROUPS, CONFIG)[:, 5], a[:, 5])
+    assert np.array_equal(reinforced(a)[:, 5], a[:, 5])
 
 
 @settings(max_examples=12, deadline=None)
@@ -77,7 +82,7 @@ def test_the_other_outputs_pass_unchanged() -> None:
 def test_the_same_bits_however_the_frames_arrive(seed: int, frames: int) -> None:
     rng = np.random.default_rng(seed)
     a = np.square(rng.random((frames, 6))).astype(np.float32)
-    whole = reinforced(a, GROUPS, CONFIG)
+    whole = reinforced(a)
     assert whole.shape == a.shape and ((whole >= 0) & (whole <= 1)).all()
     cuts = np.sort(rng.integers(0, frames + 1, 5))
     pieces = Repetition(GROUPS, CONFIG).stream(np.split(a, cuts))
@@ -96,8 +101,8 @@ def test_far_away_bars_say_nothing() -> None:
     """Fifteen seconds are as far as it looks: the middle of one part knows nothing of the other."""
     first, second = bars(20), bars(20, seed=1)
     second[:, 4] = 0.9
-    together = reinforced(np.concatenate([first, second]), GROUPS, CONFIG)[: len(first)]
-    alone = reinforced(np.concatenate([first, np.zeros_like(second)]), GROUPS, CONFIG)[: len(first)]
+    together = reinforced(np.concatenate([first, second]))[: len(first)]
+    alone = reinforced(np.concatenate([first, np.zeros_like(second)]))[: len(first)]
     # 15 s and half of the 2.4 s that are compared, and what a peak is loose by.
     far = len(first) - 1630
     assert together[:far] == pytest.approx(alone[:far], abs=1e-6)

@@ -24,9 +24,11 @@ from safetensors.numpy import save
 from beatsight.audio.frames import FrameConfig
 from beatsight.errors import InputError
 from beatsight.files import write_bytes
+from beatsight.models.song_blocks import BlockFilter
 from beatsight.models.song_config import SongNetworkConfig
 from beatsight.models.song_labels import GROUPS, articulation_of
-from beatsight.models.song_repetition import RepetitionConfig
+from beatsight.models.song_ostinato import Ostinato, OstinatoConfig
+from beatsight.models.song_repetition import Repetition, RepetitionConfig
 from beatsight.models.song_velocity import COEFFICIENTS, PARTS
 
 FORMAT = "beatsight-transcriber"
@@ -56,6 +58,7 @@ class SongSettings(msgspec.Struct, frozen=True, kw_only=True):
         listening_thresholds: as ``thresholds``, for hits that are told at once, without repetition; empty
             where both are the same.
         repetition: how a song's repetition moves its activations; None for not at all.
+        ostinato: how even strokes of hats and cymbals do, after repetition; None for not at all.
         offsets_ms: group -> taken off the found times.
         velocity_curves: group -> points (raw, calibrated) of the calibration of velocities, rising.
         openness_curve: likewise for openness.
@@ -77,11 +80,21 @@ class SongSettings(msgspec.Struct, frozen=True, kw_only=True):
     second_thresholds: dict[str, float] = {}
     listening_thresholds: dict[str, float] = {}
     repetition: RepetitionConfig | None = None
+    ostinato: OstinatoConfig | None = None
     offsets_ms: dict[str, float] = {}
     velocity_curves: dict[str, list[tuple[float, float]]] = {}
     openness_curve: list[tuple[float, float]] = []
     song_velocities: dict[str, list[float]] = {}
     training: dict[str, Any] = {}
+
+    def filters(self) -> list[BlockFilter]:
+        """What a whole song tells of its activations: fresh filters, first to last."""
+        made: list[BlockFilter] = []
+        if self.repetition is not None:
+            made.append(Repetition(self.groups, self.repetition))
+        if self.ostinato is not None:
+            made.append(Ostinato(self.groups, self.ostinato))
+        return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +201,11 @@ def _check_settings(settings: SongSettings, network: SongNetworkConfig, frames: 
             raise InputError("repetition needs shares from 0 to 1")
         if odd := [group for group in repeated.fills if group not in GROUPS]:
             raise InputError(f"repetition names {odd[0]!r}, which is no group")
+    if (even := settings.ostinato) is not None:
+        if not 0.0 <= even.up <= 1.0:
+            raise InputError("ostinato needs a share from 0 to 1")
+        if odd := [group for group in even.groups if group not in GROUPS]:
+            raise InputError(f"ostinato names {odd[0]!r}, which is no group")
     numbers += [value for curve in curves for point in curve for value in point]
     numbers += [value for values in settings.song_velocities.values() for value in values]
     if not np.isfinite(numbers).all() or settings.level_spread_db <= 0:

@@ -7,18 +7,17 @@ and its log-odds move towards theirs. The idea is that of non-local means (A. Bu
 "A non-local algorithm for image denoising", CVPR 2005), on onset activations. Deviations: only shifts in time
 are searched, likeness is the cosine of the groups' activations over 2.4 s, and evidence in favour counts more
 than evidence against, because fills and crashes are played once.
-
-Conventions: frames as the network's; frames are taken in blocks that begin at fixed places of the song, so
-the result has the same bits however the activations arrive, and memory does not grow with the song.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
+
+from beatsight.models.song_blocks import BlockFilter, odds
 
 # Two frames at a time: likeness need not be finer than the hands.
 _STRIDE = 2
@@ -27,7 +26,7 @@ _BLOCK, _FAR, _NEAR, _HALF = 640, 750, 20, 60
 _MARGIN = _FAR + _HALF
 # Moments less alike say nothing; the doubt that all evidence has to overcome.
 _ALIKE, _DOUBT = 0.3, 0.1
-_LOWEST, _EVIDENCE_LOWEST = 1e-3, 1e-2
+_EVIDENCE_LOWEST = 1e-2
 # Repetition makes no hits of its own: this much the network must have heard.
 _NOTHING = 0.06
 # Hits of a bar and of the one before differ by some hundredths of a second.
@@ -49,11 +48,6 @@ class RepetitionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     down: float = 0.5
     fills: tuple[str, ...] = ("TT",)
     fills_down: float = 0.2
-
-
-def _odds(p: np.ndarray, lowest: float) -> np.ndarray:
-    p = np.clip(p, lowest, 1.0 - lowest)
-    return np.log(p / (1.0 - p))
 
 
 def _pooled(activations: np.ndarray, reach: int) -> np.ndarray:
@@ -92,86 +86,28 @@ def _evidence(features: np.ndarray, loose: np.ndarray) -> tuple[np.ndarray, np.n
     return said / np.maximum(total, 1e-9), total / (total + np.float32(_DOUBT))
 
 
-def _shift(own: np.ndarray, others: np.ndarray, worth: np.ndarray, down: np.ndarray, up: float) -> np.ndarray:
+def _towards(
+    own: np.ndarray, others: np.ndarray, worth: np.ndarray, down: np.ndarray, up: float
+) -> np.ndarray:
     """By how much log-odds move: towards the others', nowhere where the network heard nothing at all."""
-    gap = (_odds(others, _EVIDENCE_LOWEST) - _odds(own, _LOWEST)) * worth
+    gap = (odds(others, _EVIDENCE_LOWEST) - odds(own)) * worth
     return np.where(own < _NOTHING, 0.0, np.where(gap > 0.0, up * gap, down * gap))
 
 
-class Repetition:
-    """Activations in, activations that a song's repetition has moved out, half a minute late at most; the
-    first columns are the groups, the others pass unchanged."""
+class Repetition(BlockFilter):
+    """Activations in, activations that a song's repetition has moved out, half a minute late at most."""
 
     def __init__(self, groups: Sequence[str], config: RepetitionConfig) -> None:
-        self._count, self._up = len(groups), config.up
+        super().__init__(len(groups), _STRIDE * _BLOCK, _STRIDE * _MARGIN + _LOOSE)
+        self._up = config.up
         self._down = np.array(
             [config.fills_down if group in config.fills else config.down for group in groups], np.float32
         )
-        self._rows = np.zeros((0, 0), np.float32)
-        # Frame of the song at which the held rows begin, the next to be given out, and those received.
-        self._first = self._next = self._received = 0
 
-    def push(self, activations: np.ndarray) -> np.ndarray:
-        """Take frames, shape (n, outputs); give those that are done, perhaps none."""
-        self._rows = np.concatenate([self._rows, activations]) if len(self._rows) else activations
-        self._received += len(activations)
-        needed = _STRIDE * (_BLOCK + _MARGIN) + _LOOSE
-        done = []
-        while self._received - self._next >= needed:
-            done.append(self._block(_STRIDE * _BLOCK))
-        return np.concatenate(done) if done else activations[:0]
-
-    def stream(self, activations: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """All pieces of a song."""
-        for piece in activations:
-            if len(done := self.push(piece)):
-                yield done
-        if self._next < self._received:
-            yield self.finish()
-
-    def finish(self) -> np.ndarray:
-        """The frames that are left, shape (n, outputs)."""
-        done = [self._rows[:0]]
-        while self._next < self._received:
-            done.append(self._block(min(_STRIDE * _BLOCK, self._received - self._next)))
-        return np.concatenate(done)
-
-    def _block(self, count: int) -> np.ndarray:
-        """The next ``count`` frames; a block is the song's last where it is short."""
-        low = self._next - _STRIDE * _MARGIN - _LOOSE
-        high = self._next + _STRIDE * (_BLOCK + _MARGIN) + _LOOSE
-        held = self._rows[max(0, low - self._first) : high - self._first, : self._count]
-        before = max(0, self._first - low)
-        around = np.zeros((high - low, self._count), np.float32)
-        around[before : before + len(held)] = held
+    def _shift(self, around: np.ndarray, song: slice) -> np.ndarray:
         trimmed = _LOOSE - _ALIKE_REACH
         loose = _pooled(around, _LOOSE)
         others, worth = _evidence(_pooled(around[trimmed : len(around) - trimmed], _ALIKE_REACH), loose)
-        shift = _shift(loose[_MARGIN : _MARGIN + _BLOCK], others, worth, self._down, self._up)
-        rows = self._rows[self._next - self._first : self._next - self._first + count].copy()
+        shift = _towards(loose[_MARGIN : _MARGIN + _BLOCK], others, worth, self._down, self._up)
         # One shift for a whole peak, whose shape tells its time.
-        odds = _odds(rows[:, : self._count], _LOWEST) + np.repeat(shift, _STRIDE, axis=0)[:count]
-        moved = np.repeat(shift != 0.0, _STRIDE, axis=0)[:count]
-        rows[:, : self._count] = np.where(moved, 1.0 / (1.0 + np.exp(-odds)), rows[:, : self._count])
-        self._next += count
-        drop = max(0, self._next - _STRIDE * _MARGIN - _LOOSE - self._first)
-        self._rows, self._first = self._rows[drop:], self._first + drop
-        return rows
-
-
-def reinforced(activations: np.ndarray, groups: Sequence[str], config: RepetitionConfig) -> np.ndarray:
-    """All frames of a song at once.
-
-    Args:
-        activations: shape (frames, outputs), the groups first.
-        groups: their names.
-        config: how far they move.
-
-    >>> once = np.full((3000, 1), 0.01, np.float32)
-    >>> once[100::50] = 0.9
-    >>> once[1600] = 0.3
-    >>> bool(reinforced(once, ("HH",), RepetitionConfig())[1600, 0] > 0.7)
-    True
-    """
-    repetition = Repetition(groups, config)
-    return np.concatenate([repetition.push(np.asarray(activations, np.float32)), repetition.finish()])
+        return np.repeat(shift, _STRIDE, axis=0)

@@ -21,7 +21,6 @@ from beatsight.audio.io import SAMPLE_RATE
 from beatsight.errors import InputError
 from beatsight.files import sha256_file
 from beatsight.models.song_model import SongModel, read_song_model
-from beatsight.models.song_repetition import Repetition
 from beatsight.models.song_velocity import ATTACK_FRAMES
 from beatsight.transcription.decoding import EDGE, Decoder
 from beatsight.transcription.engine import AS_THEY_COME, Engine
@@ -70,16 +69,16 @@ class SongTranscriber:
         yield from velocities.hits()
 
     def _activations(self, levels: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
-        settings, heard = self.model.settings, self._runner.stream(levels)
-        if settings.repetition is None:
-            return heard
-        return Repetition(settings.groups, settings.repetition).stream(heard)
+        heard = self._runner.stream(levels)
+        for each in self.model.settings.filters():
+            heard = each.stream(heard)
+        return heard
 
     def listen(self, pieces: Iterable[np.ndarray]) -> Iterator[list[Hit]]:
         """Hits of audio that is being played: each within :attr:`delay_s` and the length of a piece.
 
-        Velocities are what the network says, and its repetition says nothing, since the song is not known
-        yet.
+        Velocities are what the network says, and neither repetition nor ostinati count, since the song is
+        not known yet.
         """
         levels = stream_levels(pieces, LevelStream(self.model.frames))
         settings = self.model.settings

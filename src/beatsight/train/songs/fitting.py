@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from beatsight.audio.peaks import find_peaks
+from beatsight.models.song_blocks import filtered
 from beatsight.models.song_labels import GROUPS, group_of
 from beatsight.models.song_model import SongModel
-from beatsight.models.song_repetition import reinforced
 from beatsight.models.song_velocity import ATTACK_FRAMES, COEFFICIENTS, attack_parts, song_evidence
 from beatsight.taxonomy import is_hihat
 from beatsight.train.songs.thresholds import fit_second_thresholds, fit_thresholds
@@ -63,11 +63,11 @@ def fit(
         activations: of each, shape (frames, outputs).
         threshold_raise: added to the thresholds that are best for these songs.
     """
-    hop_s, onsets, repetition = model.frames.hop_s, model.network.onsets, model.settings.repetition
+    hop_s, onsets = model.frames.hop_s, model.network.onsets
     listening: dict[str, float] = {}
-    if repetition is not None:
+    if model.settings.filters():
         listening, _ = fit_thresholds(songs, activations, hop_s, threshold_raise)
-        activations = [reinforced(activation, GROUPS, repetition) for activation in activations]
+        activations = [filtered(activation, model.settings.filters()) for activation in activations]
     thresholds, scores = fit_thresholds(songs, activations, hop_s, threshold_raise)
     second = fit_second_thresholds(songs, activations, hop_s, thresholds)
     curves = {

@@ -32,6 +32,7 @@ from beatsight.models.song_folding import folded_weights
 from beatsight.models.song_labels import ARTICULATIONS, GROUPS
 from beatsight.models.song_model import SongModel, SongSettings, write_song_model
 from beatsight.models.song_network import SongNetwork
+from beatsight.models.song_ostinato import OstinatoConfig
 from beatsight.models.song_repetition import RepetitionConfig
 from beatsight.synth.studio.backing import BackingConfig
 from beatsight.synth.studio.drumset import DrumsetConfig
@@ -131,6 +132,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         offsets_ms: group -> taken off found times; see the documentation of the transcriber.
         threshold_raise: added to every threshold that is fitted on rendered songs.
         repetition: how a song's repetition moves its activations; absent: not at all.
+        ostinato: how even strokes of hats and cymbals do; absent: not at all.
     """
 
     title: str
@@ -142,6 +144,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     offsets_ms: dict[str, float] = {}
     threshold_raise: float = 0.0
     repetition: RepetitionConfig | None = None
+    ostinato: OstinatoConfig | None = None
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -329,6 +332,7 @@ def finish(
         articulations=ARTICULATIONS,
         offsets_ms=recipe.offsets_ms,
         repetition=recipe.repetition if config.network.lookahead < 0 else None,
+        ostinato=recipe.ostinato if config.network.lookahead < 0 else None,
         training={"recipe": msgspec.to_builtins(recipe), "steps": config.steps, "mix": asdict(config.mix)},
     )
     model = SongModel(settings, config.network, FrameConfig(), folded_weights(network))
