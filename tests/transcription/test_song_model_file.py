@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from beatsight.errors import InputError
 from beatsight.models.song_model import SongModel, expected_shapes, read_song_model, write_song_model
 from beatsight.models.song_ostinato import OstinatoConfig
+from beatsight.models.song_presence import PresenceConfig
 from beatsight.models.song_repetition import RepetitionConfig
 from beatsight.transcription.engine import Engine
 from song_models import SMALL, random_levels, random_model
@@ -55,6 +56,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         song_velocities={"KD": [0.1, 0.5, 1.0, 0.0, 0.01, 0.0, -0.01]}, listening_thresholds={"KD": 0.4},
         repetition=RepetitionConfig(up=0.7, down=0.1, fills=("TT", "CY"), fills_down=0.0),
         ostinato=OstinatoConfig(groups=("KD",), up=0.3),
+        presence=PresenceConfig(unsure=0.2, sure=0.4, down=1.0),
     )  # fmt: skip
     model = replace(MODEL, settings=settings)
     read = read_song_model(written(tmp_path / "m.safetensors", model))
@@ -89,6 +91,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         (lambda said: said.update(song_velocities={"XX": [1.0] * 7}), "names 'XX', which is no group of"),
         (lambda said: said.update(repetition={"up": -5.0}), "repetition needs shares from 0 to 1"),
         (lambda said: said.update(repetition={"fills": ["XX"]}), "repetition names 'XX', which is no group"),
+        (lambda said: said.update(presence={"sure": 0.5}), "presence needs 0 <= unsure < sure <= 1"),
+        (lambda said: said.update(presence={"down": -1.0}), "presence needs 0 <= unsure < sure <= 1"),
         (lambda said: said.update(ostinato={"up": 1.5}), "ostinato needs a share from 0 to 1"),
         (lambda said: said.update(ostinato={"groups": ["ride"]}), "ostinato names 'ride', which is no group"),
         (lambda said: said.update(listening_thresholds={"KD": float("inf")}), "a number is out of range"),

@@ -9,6 +9,6 @@ card         the model card, from card_facts
 precision    device and number format
 
 The transcriber's are apart: song_labels, song_config, song_model (its file), song_network (torch),
-song_folding, song_onnx, song_torch; and what a whole song tells: song_repetition and song_ostinato (of its
-hits; song_blocks runs them), song_velocity (of their loudness).
+song_folding, song_onnx, song_torch; and what a whole song tells: song_repetition, song_ostinato and
+song_presence (of its hits; song_blocks runs them), song_velocity (of their loudness).
 """

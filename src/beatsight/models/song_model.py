@@ -28,6 +28,7 @@ from beatsight.models.song_blocks import BlockFilter
 from beatsight.models.song_config import SongNetworkConfig
 from beatsight.models.song_labels import GROUPS, articulation_of
 from beatsight.models.song_ostinato import Ostinato, OstinatoConfig
+from beatsight.models.song_presence import Presence, PresenceConfig
 from beatsight.models.song_repetition import Repetition, RepetitionConfig
 from beatsight.models.song_velocity import COEFFICIENTS, PARTS
 
@@ -39,6 +40,7 @@ _MOST_BYTES = 1 << 28
 # Far more than any network of that size has: channels, bands and frames of a dilation; frames that an output
 # depends on (10 minutes); samples of a window.
 _MOST_SIZE, _MOST_CONTEXT, _MOST_WINDOW = 1 << 16, 60_000, 1 << 16
+_MOST_ODDS = 20.0
 _Config = TypeVar("_Config", SongNetworkConfig, FrameConfig)
 
 
@@ -59,6 +61,7 @@ class SongSettings(msgspec.Struct, frozen=True, kw_only=True):
             where both are the same.
         repetition: how a song's repetition moves its activations; None for not at all.
         ostinato: how even strokes of hats and cymbals do, after repetition; None for not at all.
+        presence: how onsets fall where nobody drums, after both; None for not at all.
         offsets_ms: group -> taken off the found times.
         velocity_curves: group -> points (raw, calibrated) of the calibration of velocities, rising.
         openness_curve: likewise for openness.
@@ -81,6 +84,7 @@ class SongSettings(msgspec.Struct, frozen=True, kw_only=True):
     listening_thresholds: dict[str, float] = {}
     repetition: RepetitionConfig | None = None
     ostinato: OstinatoConfig | None = None
+    presence: PresenceConfig | None = None
     offsets_ms: dict[str, float] = {}
     velocity_curves: dict[str, list[tuple[float, float]]] = {}
     openness_curve: list[tuple[float, float]] = []
@@ -94,6 +98,8 @@ class SongSettings(msgspec.Struct, frozen=True, kw_only=True):
             made.append(Repetition(self.groups, self.repetition))
         if self.ostinato is not None:
             made.append(Ostinato(self.groups, self.ostinato))
+        if self.presence is not None:
+            made.append(Presence(len(self.groups), len(self.groups) + len(self.articulations), self.presence))
         return made
 
 
@@ -184,17 +190,8 @@ def _strictly(given: dict[str, Any], kind: type[_Config]) -> _Config:
     return msgspec.convert(given, kind)
 
 
-def _check_settings(settings: SongSettings, network: SongNetworkConfig, frames: FrameConfig) -> None:
-    """Values that would take all memory, divide by zero or name nothing."""
-    sizes = [network.bands, network.width, network.onsets, *network.stem, *network.dilations]
-    if min(sizes) < 1 or max(sizes) > _MOST_SIZE or sum(network.context()) > _MOST_CONTEXT:
-        raise InputError("the network's sizes are out of range")
-    if frames.n_fft > _MOST_WINDOW or frames.hop_length > frames.n_fft:
-        raise InputError("the frames are out of range")
-    curves = [settings.openness_curve, *settings.velocity_curves.values()]
-    numbers = [settings.level_mean_db, settings.level_spread_db, *settings.offsets_ms.values()]
-    numbers += [*settings.thresholds.values(), *settings.second_thresholds.values()]
-    numbers += [*settings.listening_thresholds.values()]
+def _check_filters(settings: SongSettings) -> None:
+    """What a whole song tells: shares and groups."""
     if (repeated := settings.repetition) is not None:
         shares = (repeated.up, repeated.down, repeated.fills_down)
         if not all(0.0 <= share <= 1.0 for share in shares):
@@ -206,6 +203,24 @@ def _check_settings(settings: SongSettings, network: SongNetworkConfig, frames: 
             raise InputError("ostinato needs a share from 0 to 1")
         if odd := [group for group in even.groups if group not in GROUPS]:
             raise InputError(f"ostinato names {odd[0]!r}, which is no group")
+    if (near := settings.presence) is not None and not (
+        0.0 <= near.unsure < near.sure <= 1.0 and 0.0 <= near.down <= _MOST_ODDS
+    ):
+        raise InputError(f"presence needs 0 <= unsure < sure <= 1 and 0 <= down <= {_MOST_ODDS:g}")
+
+
+def _check_settings(settings: SongSettings, network: SongNetworkConfig, frames: FrameConfig) -> None:
+    """Values that would take all memory, divide by zero or name nothing."""
+    _check_filters(settings)
+    sizes = [network.bands, network.width, network.onsets, *network.stem, *network.dilations]
+    if min(sizes) < 1 or max(sizes) > _MOST_SIZE or sum(network.context()) > _MOST_CONTEXT:
+        raise InputError("the network's sizes are out of range")
+    if frames.n_fft > _MOST_WINDOW or frames.hop_length > frames.n_fft:
+        raise InputError("the frames are out of range")
+    curves = [settings.openness_curve, *settings.velocity_curves.values()]
+    numbers = [settings.level_mean_db, settings.level_spread_db, *settings.offsets_ms.values()]
+    numbers += [*settings.thresholds.values(), *settings.second_thresholds.values()]
+    numbers += [*settings.listening_thresholds.values()]
     numbers += [value for curve in curves for point in curve for value in point]
     numbers += [value for values in settings.song_velocities.values() for value in values]
     if not np.isfinite(numbers).all() or settings.level_spread_db <= 0:

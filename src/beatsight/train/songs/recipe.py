@@ -33,6 +33,7 @@ from beatsight.models.song_labels import ARTICULATIONS, GROUPS
 from beatsight.models.song_model import SongModel, SongSettings, write_song_model
 from beatsight.models.song_network import SongNetwork
 from beatsight.models.song_ostinato import OstinatoConfig
+from beatsight.models.song_presence import PresenceConfig
 from beatsight.models.song_repetition import RepetitionConfig
 from beatsight.synth.studio.backing import BackingConfig
 from beatsight.synth.studio.drumset import DrumsetConfig
@@ -133,6 +134,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         threshold_raise: added to every threshold that is fitted on rendered songs.
         repetition: how a song's repetition moves its activations; absent: not at all.
         ostinato: how even strokes of hats and cymbals do; absent: not at all.
+        presence: how onsets fall where nobody drums; absent: not at all.
     """
 
     title: str
@@ -145,6 +147,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     threshold_raise: float = 0.0
     repetition: RepetitionConfig | None = None
     ostinato: OstinatoConfig | None = None
+    presence: PresenceConfig | None = None
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -322,6 +325,7 @@ def finish(
     network = SongNetwork(config.network)
     network.load_state_dict(weights)
     network.eval()
+    sees_ahead = config.network.lookahead < 0
     settings = SongSettings(
         program_version=VERSION,
         network=config.network.to_dict(),
@@ -331,8 +335,9 @@ def finish(
         groups=GROUPS,
         articulations=ARTICULATIONS,
         offsets_ms=recipe.offsets_ms,
-        repetition=recipe.repetition if config.network.lookahead < 0 else None,
-        ostinato=recipe.ostinato if config.network.lookahead < 0 else None,
+        repetition=recipe.repetition if sees_ahead else None,
+        ostinato=recipe.ostinato if sees_ahead else None,
+        presence=recipe.presence if sees_ahead else None,
         training={"recipe": msgspec.to_builtins(recipe), "steps": config.steps, "mix": asdict(config.mix)},
     )
     model = SongModel(settings, config.network, FrameConfig(), folded_weights(network))
