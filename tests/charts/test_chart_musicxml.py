@@ -195,6 +195,7 @@ def test_ghosts_accents_and_feet_are_marked(tmp_path) -> None:
     }
     assert notes["P1-snare"].find("notehead").get("parentheses") == "yes"  # type: ignore[union-attr]
     assert notes["P1-crash"].find("notations/articulations/accent") is not None
+    # One stem, one accent, on the hit that has it.
     assert notes["P1-snare"].find("notations") is None
     assert [notes[name].findtext("stem") for name in ("P1-snare", "P1-crash", "P1-kick")] == [
         "up",
@@ -202,6 +203,34 @@ def test_ghosts_accents_and_feet_are_marked(tmp_path) -> None:
         "down",
     ]
     assert [notes[name].findtext("voice") for name in ("P1-snare", "P1-crash", "P1-kick")] == ["1", "1", "2"]
+
+
+def test_two_accents_of_one_chord_are_one(tmp_path) -> None:
+    hits = [HitObject(0, "snare", 0.95), HitObject(0, "crash", 1.0), HitObject(0, "kick", 1.0)]
+    write_musicxml(planted(*hits), tmp_path / "a.musicxml")
+    notes = [note for note in ET.parse(tmp_path / "a.musicxml").getroot().iter("note")]
+    marked = [
+        note.findtext("voice") for note in notes if note.find("notations/articulations/accent") is not None
+    ]
+    assert marked == ["1", "2"]
+
+
+def test_tempi_are_printed_whole_and_played_as_they_are(tmp_path) -> None:
+    write_musicxml(planted(HitObject(0, "kick"), timing=Timing(bpm=109.995)), tmp_path / "a.musicxml")
+    (direction,) = ET.parse(tmp_path / "a.musicxml").getroot().iter("direction")
+    assert direction.findtext("direction-type/metronome/per-minute") == "110"
+    sound = direction.find("sound")
+    assert sound is not None and sound.get("tempo") == "109.995"
+
+
+@pytest.mark.parametrize(("last_ms", "bars"), [(0, 1), (1875, 1), (1930, 1), (1945, 2), (2000, 2)])
+def test_the_last_bar_holds_the_last_hit(tmp_path, last_ms: int, bars: int) -> None:
+    # A bar lasts 2 s, a 16th 125 ms: what is nearer to the next bar than to the last 16th stands there.
+    hits = [HitObject(0, "kick"), HitObject(last_ms, "snare")]
+    write_musicxml(planted(*hits, timing=Timing(bpm=120.0)), tmp_path / "a.musicxml")
+    measures = list(ET.parse(tmp_path / "a.musicxml").getroot().iter("measure"))
+    assert len(measures) == bars
+    assert any(note.find("instrument") is not None for note in measures[-1].iter("note"))
 
 
 def test_hits_far_from_the_grid_and_strokes_that_fall_together_are_counted(tmp_path) -> None:

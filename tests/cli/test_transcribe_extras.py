@@ -96,6 +96,14 @@ REFUSED = [
     (["groove.ogg", "--keep-stem", "a.wav"], "--keep-stem keeps what --separate makes; add that"),
     (["groove.ogg", "--separate", "--keep-stem", "a.mp3"], "a.mp3: a stem is written as .wav or .flac"),
     (["groove.ogg", "--separate", "--workers", "2"], "--separate takes all cores by itself"),
+    (["groove.ogg", "--page", "groove.ogg"], "groove.ogg: is the song itself, which --page would replace"),
+    (["groove.ogg", "--page", "p.pdf"], "p.pdf: a page is written as .html or .htm"),
+    (
+        ["groove.ogg", "--separate", "--keep-stem", "groove.ogg"],
+        "is the song itself, which --keep-stem would",
+    ),
+    (["groove.ogg", "-o", "groove.ogg"], "groove.ogg: unknown chart format"),
+    (["groove.ogg", "-o", "groove.ogg", "--format", "csv"], "groove.ogg: unknown chart format"),
     (["groove.ogg", "--stream", "--page", "p.html"], "--stream prints lines of JSON"),
 ]
 
@@ -110,3 +118,13 @@ def test_what_does_not_go_together_is_refused(
     assert exit_code(["transcribe", *words]) == 2
     assert why in " ".join(capsys.readouterr().err.split())
     assert not Path("p.html").exists()
+    assert Path("groove.ogg").read_bytes() == (EXAMPLES / "groove.ogg").read_bytes()
+
+
+def test_a_link_to_the_song_is_not_followed(song: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("link.html").symlink_to(song)
+    assert exit_code(["transcribe", str(song), "--page", "link.html"]) == 2
+    assert "link.html: is the song itself" in capsys.readouterr().err
+    assert exit_code(["transcribe", "gone.ogg", "--page", "link.html", "--no-ml"]) == 3
+    assert "gone.ogg: no such audio file" in capsys.readouterr().err
+    assert Path("groove.ogg").read_bytes() == (EXAMPLES / "groove.ogg").read_bytes()

@@ -170,7 +170,18 @@ def test_a_transcriber_as_onnx(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "code", "why"),
     [
         ([], 2, "no song is named"),
-        (["album/one.wav", "album/live/one.wav", "-o", "c"], 2, "two songs are named 'one'"),
+        (
+            ["album/one.wav", "album/live/one.wav", "-o", "c"],
+            2,
+            "album/one.wav and album/live/one.wav: their charts would overwrite each other",
+        ),
+        (["album", "-o", "a.bsm"], 2, "the songs of the folder album go into one folder: -o FOLDER"),
+        (
+            ["album/one.wav", "album/two.wav", "-o", "a.bsm"],
+            2,
+            "several songs, or --format, go into one folder",
+        ),
+        (["album", "-o", "album/notes.txt"], 2, "album/notes.txt: is a file, not a folder for charts"),
         (["empty", "-o", "c"], 3, "empty: holds no audio files"),
         (["album/one.wav", "--vocabulary", "five"], 2, "unknown vocabulary 'five'"),
         (["album/one.wav", "--engine", "abacus"], 2, "unknown engine 'abacus'"),

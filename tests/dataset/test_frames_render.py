@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -61,13 +65,95 @@ def test_shards_hold_the_songs_and_are_made_once(config: RenderConfig, tmp_path:
         read_shard(tmp_path / "drums", "00000")
 
 
-def test_inputs_that_cannot_be_used_end_at_once(config: RenderConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_inputs_that_cannot_be_used_end_at_once(config: RenderConfig, tmp_path: Path, workers: int) -> None:
     broken = RenderConfig(**{**config.__dict__, "kits": (tmp_path,)})
     with pytest.raises(InputError, match="holds no drum kit"):
-        render_shards(broken, tmp_path / "out", drums=1, backings=0, workers=2)
+        render_shards(broken, tmp_path / "out", drums=2, backings=0, workers=workers)
 
 
-def test_recordings_are_found_without_those_left_out(tmp_path: Path) -> None:
+def test_a_kit_that_is_held_out_by_a_name_that_none_has_is_not_learnt_from(config: RenderConfig) -> None:
+    for odd in ({"leave_out": ("planted", "kid")}, {"only": ("kid",)}):
+        with pytest.raises(InputError, match="no kit is named 'kid'; there are planted"):
+            Studio(RenderConfig(**{**config.__dict__, **odd}))
+
+
+def test_recordings_are_found_by_words_in_their_names(tmp_path: Path) -> None:
     for name in ("a.wav", "speech.flac", "notes.txt"):
         (tmp_path / name).write_bytes(b"")
     assert [p.name for p in find_recordings([tmp_path], ["speech"])] == ["a.wav"]
+    assert [p.name for p in find_recordings([tmp_path], [], ["speech"])] == ["speech.flac"]
+    with pytest.raises(InputError, match="no recording has 'speach' in its name"):
+        find_recordings([tmp_path], ["speach"])
+    with pytest.raises(InputError, match="none: no such folder"):
+        find_recordings([tmp_path, tmp_path / "none"])
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_shards(config: RenderConfig, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    render_shards(config, tmp_path / "one", drums=1, backings=1, workers=1)
+    render_shards(
+        config, tmp_path / "two", drums=1, backings=1, workers=2, progress=lambda *step: seen.append(step)
+    )
+    assert seen == [(1, 2), (2, 2)]
+    for path in (tmp_path / "one").rglob("*.npy"):
+        assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
+
+
+# One of two processes is killed while both work, or the parent is: nothing may be left of them.
+KILLED = """
+import multiprocessing, os, signal, sys, threading, time
+from pathlib import Path
+from beatsight.dataset.frames.render import RenderConfig, render_shards
+from beatsight.errors import BeatSightError
+
+
+def kill(folder, whom):
+    while not any(folder.rglob("*.levels.npy")):
+        time.sleep(0.05)
+    children = multiprocessing.active_children()
+    print(*(child.pid for child in children), flush=True)
+    os.kill(children[0].pid if whom == "child" else os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    folder, whom = Path(sys.argv[1]), sys.argv[2]
+    config = RenderConfig((folder / "kit",), grooves=folder / "midi", seconds=3.0, songs=2, seed=4)
+    threading.Thread(target=kill, args=(folder / "out", whom), daemon=True).start()
+    try:
+        render_shards(config, folder / "out", drums=900, backings=900, workers=2)
+    except BeatSightError as error:
+        sys.exit(str(error))
+"""
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("whom", ["child", "parent"])
+def test_the_end_of_a_process_is_the_end_of_all(tmp_path: Path, whom: str) -> None:
+    plant_kit(tmp_path / "kit")
+    plant_groove(tmp_path / "midi" / "one.mid")
+    (tmp_path / "killed.py").write_text(KILLED)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "killed.py"), str(tmp_path), whom],
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    if whom == "child":
+        assert done.returncode == 1 and "a process that rendered songs ended early" in done.stderr
+    else:
+        assert done.returncode == -9
+    ended = time.monotonic() + 60.0
+    pids = [int(word) for word in done.stdout.split()]
+    assert len(pids) == 2
+    while any(_lives(pid) for pid in pids) and time.monotonic() < ended:
+        time.sleep(0.2)
+    assert not any(_lives(pid) for pid in pids)

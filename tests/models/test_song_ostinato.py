@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from statistics import median
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,6 +31,45 @@ def even(frames: int = 3000, seed: int = 0, jitter: int = 1) -> tuple[np.ndarray
 
 def moved(a: np.ndarray, config: OstinatoConfig = CONFIG) -> np.ndarray:
     return filtered(a, [Ostinato(GROUPS, config)])
+
+
+def by_hand(a: np.ndarray, index: int, up: float = 1.0) -> np.ndarray:
+    """The rule for one group, frame by frame."""
+
+    def sure(p: float, lowest: float) -> float:
+        p = min(1 - lowest, max(lowest, p))
+        return math.log(p / (1 - p))
+
+    frames, expected = len(a), a[:, index].astype(float)
+    loose = [float(a[max(0, t - 3) : t + 4, index].max()) for t in range(frames)]
+    for block in range(0, frames, 1280):
+        distance, likeness = steady_distance(a[max(0, block - 600) : block + 1280 + 600, index])
+        steady = min(1.0, max(0.0, (likeness - 0.3) / 0.3))
+        for t in range(block, min(frames, block + 1280)):
+            near = [t + k * distance for k in (-2, -1, 1, 2) if distance and 0 <= t + k * distance < frames]
+            if near and loose[t] >= 0.06:
+                gap = median(sure(loose[s], 1e-2) for s in near) - sure(loose[t], 1e-2)
+                if gap > 0 and steady > 0:
+                    expected[t] = 1 / (1 + math.exp(-sure(float(a[t, index]), 1e-3) - up * steady * gap))
+    return expected
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("frames", "noise", "up"), [(300, 0.05, 1.0), (1200, 0.3, 0.7), (1300, 0.2, 1.0), (3900, 0.25, 0.5)]
+)
+def test_what_the_rule_says_frame_by_frame(frames: int, noise: float, up: float) -> None:
+    """Also at both ends of a song, at the ends of blocks, and where strokes are but half steady."""
+    rng = np.random.default_rng(frames)
+    a = np.maximum(even(frames)[0], (rng.random((frames, 6)) ** 8 * noise).astype(np.float32))
+    a[:25, 4], a[-25:, 4] = 0.1, 0.1
+    # Another tempo later on, which only blocks near it hear of.
+    a[2000::31, 4] = 0.8
+    weak = rng.random(frames) < 0.3
+    a[weak, 4] *= np.float32(0.15)
+    said = moved(a, OstinatoConfig(up=up))[:, 4]
+    np.testing.assert_allclose(said, by_hand(a, 4, up), atol=2e-5)
+    assert (said - a[:, 4]).max() > 0.1
 
 
 def test_hidden_strokes_come_back() -> None:
@@ -85,6 +127,35 @@ def test_the_distance_is_that_of_scipys_autocorrelation() -> None:
     r = signal.correlate(smooth, smooth)[len(smooth) - 1 :]
     assert likeness == pytest.approx(r[EVERY] / r[0] * 2400 / (2400 - EVERY), rel=1e-9)
     assert likeness > 0.8
+
+
+def strokes(every: int, heights: tuple[float, ...] = (0.8,), frames: int = 2480) -> np.ndarray:
+    a = np.full(frames, 0.01)
+    at = np.arange(0, frames, every)
+    a[at] = np.resize(heights, len(at))
+    return a
+
+
+@pytest.mark.parametrize(
+    ("every", "heights", "distance"),
+    [
+        (29, (0.9, 0.7), 29),  # an accent does not make it slower
+        (29, (0.9, 0.45), 58),  # this one does
+        (13, (0.8,), 13),
+        (8, (0.8,), 16),  # faster than a hand goes on with: every second one
+        (108, (0.8,), 108),
+    ],
+)
+def test_the_shortest_distance_that_comes_back(every: int, heights: tuple[float, ...], distance: int) -> None:
+    found, likeness = steady_distance(strokes(every, heights))
+    assert found == distance and likeness > 0.75
+
+
+def test_what_comes_back_too_slowly_or_too_seldom_is_none() -> None:
+    assert steady_distance(strokes(115))[0] != 115
+    # Four distances must fit.
+    assert steady_distance(strokes(29, frames=125))[0] == 29
+    assert steady_distance(strokes(29, frames=112))[0] == 0
 
 
 @pytest.mark.parametrize("frames", [0, 1, 40])

@@ -46,6 +46,19 @@ def test_one_sure_hit_within_fifteen_seconds_is_enough() -> None:
     assert said[5000, 0] < 0.1
 
 
+def test_fifteen_seconds_are_as_far_as_it_looks() -> None:
+    for frame in (1000, 2999):  # in the first block, and in the third one's past
+        said = told(song((frame, 0, 0.4), (frame + 1500, 1, 0.9), (frame + 1501, 0, 0.4)))
+        assert said[frame, 0] == np.float32(0.4) and said[frame + 1501, 0] == np.float32(0.4)
+        said = told(song((frame, 0, 0.4), (frame + 1501, 1, 0.9)))
+        assert said[frame, 0] < 0.1
+
+
+def test_how_far_they_fall_is_set() -> None:
+    said = told(song((500, 0, 0.45)), PresenceConfig(down=1.0))
+    assert said[500, 0] == pytest.approx(1 / (1 + np.exp(1 - np.log(0.45 / 0.55))), abs=1e-5)
+
+
 def test_between_unsure_and_sure_it_is_gradual() -> None:
     heights = [told(song((50, 0, height), (80, 1, 0.3)))[80, 1] for height in (0.45, 0.55, 0.6, 0.65, 0.75)]
     assert heights == sorted(heights) and len(set(heights)) == 5
@@ -63,9 +76,18 @@ def test_what_scipys_maximum_says_and_the_same_bits_however_the_frames_arrive(se
     a = (rng.random((frames, 4)) ** 60 * 0.8 + 0.01).astype(np.float32)
     whole = told(a)
     near = maximum_filter1d(a[:, :GROUPS].max(axis=1), 3001, mode="constant")
-    down = 3.0 * np.clip((0.7 - near) / 0.2, 0, 1)[:, None]
+    at = np.arange(frames)
+    heard = np.minimum(frames, at + 1501) - np.maximum(0, at - 1500)
+    down = 3.0 * (np.clip((0.7 - near) / 0.2, 0, 1) * np.clip(heard / 500, 0, 1))[:, None]
     expected = 1 / (1 + np.exp(down - np.log(a[:, :3] / (1 - a[:, :3]))))
     np.testing.assert_allclose(whole[:, :3], expected, atol=1e-5)
     cuts = np.sort(rng.integers(0, frames + 1, 5))
     pieces = Presence(GROUPS, ONSETS, CONFIG).stream(np.split(a, cuts))
     assert np.array_equal(np.concatenate(list(pieces)), whole)
+
+
+def test_a_moment_of_audio_tells_little() -> None:
+    """One half-believed stroke alone is a stroke; five seconds of nothing else are needed to doubt it."""
+    heights = [told(song((50, 0, 0.45), frames=frames))[50, 0] for frames in (100, 250, 499, 501, 2000)]
+    assert heights[0] == pytest.approx(1 / (1 + np.exp(3 * 100 / 500 - np.log(0.45 / 0.55))), abs=1e-5)
+    assert heights[0] > heights[1] > heights[2] > heights[3] == heights[4]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beatsight.models.song_blocks import filtered
-from beatsight.models.song_repetition import Repetition, RepetitionConfig
+from beatsight.models.song_repetition import Repetition, RepetitionConfig, _evidence
 
 GROUPS = ("KD", "SD", "TT", "HH", "CY")
 CONFIG = RepetitionConfig()
@@ -87,6 +87,28 @@ def test_the_same_bits_however_the_frames_arrive(seed: int, frames: int) -> None
     cuts = np.sort(rng.integers(0, frames + 1, 5))
     pieces = Repetition(GROUPS, CONFIG).stream(np.split(a, cuts))
     assert np.array_equal(np.concatenate(list(pieces)), whole)
+
+
+def test_evidence_is_that_of_moments_alike() -> None:
+    """The rule for single frames, worked out in float64 and without sums that go on."""
+    rng = np.random.default_rng(4)
+    features = np.square(rng.random((640 + 2 * 810, 3))).astype(np.float32)
+    # Something that comes round, and a quiet place after a loud one.
+    features[::37] *= np.float32([3.0, 1.0, 2.0])
+    features[1300:1420] *= np.float32(0.01)
+    loose = rng.random(features.shape).astype(np.float32)
+    others, worth = _evidence(features, loose)
+    f = features.astype(float)
+    for frame in (0, 1, 63, 64, 300, 500, 550, 639):
+        at, total, said = 810 + frame, 0.0, np.zeros(3)
+        here = f[at - 60 : at + 61]
+        for away in [*range(-750, -19), *range(20, 751)]:
+            there = f[at + away - 60 : at + away + 61]
+            sizes = np.sqrt(((here**2).sum() + 1e-3) * ((there**2).sum() + 1e-3))
+            weight = max(0.0, (here * there).sum() / sizes - 0.3) ** 2
+            total, said = total + weight, said + weight * loose[at + away]
+        assert others[frame] == pytest.approx(said / total, abs=1e-4)
+        assert worth[frame, 0] == pytest.approx(total / (total + 0.1), rel=1e-3)  # float32 sums
 
 
 def test_memory_does_not_grow_with_the_song() -> None:

@@ -77,10 +77,40 @@ def test_what_a_package_holds_lies_where_the_recipe_expects_it(
     found = {str(p.relative_to(data)) for p in data.rglob("*") if p.is_file() and ".fetched" not in p.parts}
     assert found == {"guitars/guitar_hero.ogg", "instruments/guitar-nylon/A3.mp3"}
     assert (data / "guitars" / "guitar_hero.ogg").read_bytes() == b"strings"
-    # A second call fetches nothing.
-    (tmp_path / "songs.deb").unlink()
+    # A second call fetches nothing, and says so.
+    away = (tmp_path / "songs.deb").rename(tmp_path / "away")
     capsys.readouterr()
-    assert fetch.main([str(data)]) == 0 and capsys.readouterr().out == ""
+    assert fetch.main([str(data)]) == 0
+    assert capsys.readouterr().out == f"Nothing to fetch: all 2 packages are in {data}.\n"
+    # What somebody has deleted is fetched again, and nothing else.
+    away.rename(tmp_path / "songs.deb")
+    (tmp_path / "notes.tgz").unlink()
+    (data / "guitars" / "guitar_hero.ogg").unlink()
+    assert fetch.main([str(data)]) == 0
+    assert "1 file, MIT" in capsys.readouterr().out
+    assert (data / "guitars" / "guitar_hero.ogg").read_bytes() == b"strings"
+
+
+def test_a_package_without_what_is_asked_for_is_no_success(
+    fetch: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = planted(fetch, deb({"./usr/share/a song/song.ogg": b"all"}), tmp_path, "songs.deb")
+    monkeypatch.setattr(fetch, "PACKAGES", (package,))
+    for _ in range(2):
+        assert fetch.main([str(tmp_path)]) == 3
+        assert "holds nothing of what the recipe uses" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [(["--help"], 0, "usage: "), ([], 2, "usage: "), (["--all"], 2, "usage: "), (["a", "b"], 2, "usage: ")],
+)
+def test_how_it_is_called(
+    fetch: ModuleType, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, said: str
+) -> None:
+    assert fetch.main(arguments) == code
+    out, err = capsys.readouterr()
+    assert said in (err if code else out) and not (out if code else err)
 
 
 def test_another_file_a_missing_one_and_no_folder_are_told(
@@ -94,6 +124,7 @@ def test_another_file_a_missing_one_and_no_folder_are_told(
     assert fetch.main([str(tmp_path)]) == 3
     assert "cannot be fetched" in capsys.readouterr().err
     assert fetch.main([str(tmp_path / "nowhere")]) == 2
+    assert "nowhere: no such folder" in capsys.readouterr().err
     with pytest.raises(fetch.FetchError, match="is no Debian package"):
         fetch.tar_of("x.deb", b"<html>not found</html>")
     assert not (tmp_path / "guitars").exists()

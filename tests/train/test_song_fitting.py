@@ -64,6 +64,17 @@ def test_thresholds_rise_above_what_a_band_alone_makes(songs) -> None:
     assert fitted.thresholds["KD"] < 0.58
 
 
+def test_a_band_that_is_surer_than_the_drums_silences_nobody(songs) -> None:
+    rng, said = np.random.default_rng(0), []
+    for song in songs:
+        activation = told(song, rng)
+        if song.kind == "band":
+            activation[50::100, GROUPS.index("SD")] = 0.75
+        said.append(activation)
+    # Strokes reach .6: above that there would be no snare at all.
+    assert fit(MODEL, songs, said).thresholds["SD"] <= 0.6
+
+
 def test_velocities_are_calibrated_to_what_was_played(songs) -> None:
     rng = np.random.default_rng(0)
     fitted = fit(MODEL, songs, [told(song, rng) for song in songs])

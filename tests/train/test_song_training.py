@@ -17,10 +17,11 @@ from beatsight.metrics.onsets import match_onsets
 from beatsight.models.song_config import SongNetworkConfig
 from beatsight.models.song_labels import GROUPS
 from beatsight.models.song_network import SongNetwork
+from beatsight.train.songs.finishing import activations
 from beatsight.train.songs.loop import SongTrainConfig, rate_of, train_songs
 from beatsight.train.songs.mixtures import MixConfig, Mixer, Source
-from beatsight.train.songs.recipe import activations, average_weights
 from beatsight.train.songs.targets import TargetConfig
+from beatsight.train.songs.weights import average_weights
 
 SMALL = SongNetworkConfig(stem=(4, 4), width=16, dilations=(1, 2), dropout=0.0)
 CONFIG = SongTrainConfig(
@@ -53,7 +54,9 @@ def test_it_learns_planted_drums(shards: Path, tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(shards: Path, tmp_path: Path) -> None:
-    train_songs(CONFIG, [shards], tmp_path / "whole")
+    # With dropout: what is random must not tell whether a run was stopped.
+    config = replace(CONFIG, network=replace(SMALL, dropout=0.3))
+    train_songs(config, [shards], tmp_path / "whole")
     interrupted = tmp_path / "halves"
 
     class Stop(Exception):
@@ -63,8 +66,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights(shards: Path, tmp_path: Path)
         raise Stop
 
     with pytest.raises(Stop):
-        train_songs(CONFIG, [shards], interrupted, on_report=stop)
-    train_songs(CONFIG, [shards], interrupted, resume=True)
+        train_songs(config, [shards], interrupted, on_report=stop)
+    train_songs(config, [shards], interrupted, resume=True)
     whole, halves = weights_of(tmp_path / "whole"), weights_of(interrupted)
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
 
@@ -73,6 +76,11 @@ def test_another_run_s_state_and_a_damaged_one_are_refused(shards: Path, tmp_pat
     train_songs(replace(CONFIG, steps=4), [shards], tmp_path)
     with pytest.raises(InputError, match="belongs to a run with other settings"):
         train_songs(replace(CONFIG, steps=4, lr=0.5), [shards], tmp_path, resume=True)
+    with pytest.raises(InputError, match="belongs to a run with other settings, songs or start"):
+        train_songs(replace(CONFIG, steps=4), [shards, shards], tmp_path, resume=True)
+    with pytest.raises(InputError, match="belongs to a run with other settings, songs or start"):
+        start = tmp_path / "average.pth"
+        train_songs(replace(CONFIG, steps=4), [shards], tmp_path, resume=True, start=start)
     (tmp_path / "state.pth").write_bytes(b"nothing")
     with pytest.raises(InputError, match="is not a training state"):
         train_songs(replace(CONFIG, steps=4), [shards], tmp_path, resume=True)
@@ -169,3 +177,65 @@ def test_the_mean_of_runs_of_different_depth(shards: Path, tmp_path: Path) -> No
     # The layer that one run lacks lets everything through there, so half of it is left.
     assert torch.allclose(mean["weights"]["context.2.mix.weight"], other["context.2.mix.weight"] / 2)
     assert torch.allclose(mean["weights"]["context.2.conv.weight"], other["context.2.conv.weight"])
+
+
+def test_the_state_is_never_ahead_of_the_averaged_weights(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after whichever file of the last save: the next run leaves the weights of a whole one."""
+    train_songs(CONFIG, [shards], tmp_path / "whole")
+    save = torch.save
+    for number in (3, 4):
+        saved = 0
+
+        def stop(content: object, path: Path, number: int = number) -> None:
+            nonlocal saved
+            saved += 1
+            if saved == number:
+                raise KeyboardInterrupt
+            save(content, path)
+
+        monkeypatch.setattr(torch, "save", stop)
+        folder = tmp_path / str(number)
+        with pytest.raises(KeyboardInterrupt):
+            train_songs(CONFIG, [shards], folder)
+        monkeypatch.setattr(torch, "save", save)
+        begun: list[tuple[int, int]] = []
+        train_songs(
+            CONFIG, [shards], folder, resume=True, on_begin=lambda step, last, b=begun: b.append((step, last))
+        )
+        assert begun == [(4, 8)]
+        whole, again = weights_of(tmp_path / "whole"), weights_of(folder)
+        assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_a_complete_run_is_not_begun_again(shards: Path, tmp_path: Path) -> None:
+    train_songs(CONFIG, [shards], tmp_path)
+    begun: list[int] = []
+    train_songs(CONFIG, [shards], tmp_path, resume=True, on_begin=lambda step, _: begun.append(step))
+    assert begun == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"every": 0}, "steps and every must be positive"),
+        ({"stop": 9}, r"stop must lie in 0\.\.8"),
+        ({"warmup": -1}, "warmup and seed must not be negative"),
+    ],
+)
+def test_numbers_with_which_no_run_ends_are_refused(setting: dict[str, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(CONFIG, **setting)
+
+
+def test_damaged_averages_and_other_networks_have_no_mean(shards: Path, tmp_path: Path) -> None:
+    train_songs(replace(CONFIG, steps=1), [shards], tmp_path / "one")
+    train_songs(replace(CONFIG, steps=1, network=replace(SMALL, width=8)), [shards], tmp_path / "two")
+    one, two = (tmp_path / name / "average.pth" for name in ("one", "two"))
+    with pytest.raises(InputError, match="networks of different shapes"):
+        average_weights([one, two], tmp_path / "mean.pth")
+    two.write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"two/average\.pth: holds no averaged weights"):
+        average_weights([one, two], tmp_path / "mean.pth")
+    assert not (tmp_path / "mean.pth").exists()

@@ -77,6 +77,11 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         (lambda said: said.update(format_version=2, program_version="9.0"), "by a newer beatsight (9.0)"),
         (lambda said: said["groups"].pop(), "its labels do not fit the network's outputs"),
         (lambda said: said["articulations"].append("kick"), "its labels do not fit the network's outputs"),
+        (lambda said: said.update(groups=[]), "it has no groups"),
+        (
+            lambda said: said.update(articulations=[a for a in said["articulations"] if a[:4] != "tom_"]),
+            "TT has no articulation",
+        ),
         (lambda said: said["articulations"].__setitem__(0, "rimshot"), "'rimshot' is no output of a"),
         (lambda said: said["articulations"].__setitem__(0, "gong"), "'gong' is no output of a transcriber"),
         (lambda said: said["groups"].__setitem__(0, "BD"), "'BD' is no output of a transcriber"),

@@ -7,21 +7,25 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from statistics import median
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beatsight.audio.io import SAMPLE_RATE
+from beatsight.dataset.frames.shards import STROKE
 from beatsight.models.song_labels import GROUPS
 from beatsight.models.song_velocity import COEFFICIENTS, PARTS, attack_parts, song_evidence, weighed
-from beatsight.transcription import song_transcriber
-from beatsight.transcription.decoding import NO_GROUP, Struck
+from beatsight.train.songs import fitting
+from beatsight.train.songs.validation import LABELS, ValidationSong
+from beatsight.transcription import song_transcriber, song_velocities
+from beatsight.transcription.decoding import NO_GROUP, Decoder, Struck
 from beatsight.transcription.engine import BLOCK, Engine
 from beatsight.transcription.hits import Hit
 from beatsight.transcription.song_transcriber import SongTranscriber
 from beatsight.transcription.song_velocities import HeldLevels, SongVelocities
-from song_models import SMALL, random_model
+from song_models import SMALL, quiet, random_model, strike
 
 # Velocity is half the median's, and all of what the network says above it, and a share of each dB.
 PLAIN = [0.1, 0.5, 1.0, *[0.01] * PARTS]
@@ -133,6 +137,61 @@ def test_hits_without_numbers_keep_what_they_have() -> None:
     empty = SongVelocities(GROUPS, {"KD": PLAIN})
     empty.add([], held)
     assert all_hits(empty.hits()) == []
+
+
+def test_two_cymbals_of_one_moment_count_once_and_share_a_velocity() -> None:
+    quarters = [[-30.0] * 4, [-24.0] * 4, [-36.0] * 4]
+    cymbals, crash, ride = GROUPS.index("CY"), 11, 8
+    strongest = [
+        Struck(Hit(i, "crash", 0.9), 12 * i + 5, cymbals, crash, said)
+        for i, said in enumerate((0.6, 0.9, 0.3))
+    ]
+    # Labels are in order: the second one may stand before the one that it belongs to.
+    second = Struck(Hit(1.0, "bell", 0.5), 17, cymbals, ride, 0.9, strongest=False)
+    told = []
+    for struck in (strongest, [strongest[0], second, strongest[1], strongest[2]]):
+        held = HeldLevels([attack(levels, 5) for levels in quarters])
+        list(held)
+        velocities = SongVelocities(GROUPS, {"CY": PLAIN})
+        velocities.add(struck, held)
+        told.append([hit.velocity for hit in all_hits(velocities.hits())])
+    alone, both = told
+    assert len(set(alone)) == 3
+    assert both == [alone[0], alone[1], alone[1], alone[2]]
+
+
+def test_a_hit_is_measured_as_when_the_numbers_were_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is known of a song's hits, as training and as transcription work it out."""
+    rng, frames = np.random.default_rng(2), 600
+    told = msgspec.structs.replace(MODEL.settings, second_thresholds={"crash": 0.4})
+    activations, levels = quiet(frames), rng.uniform(-60, 0, (frames, 16)).astype(np.float32)
+    at = np.array([0, *range(20, 580, 20), frames - 1])
+    for k, frame in enumerate(at):
+        strike(activations, "CY", int(frame), float(rng.uniform(0.6, 0.9)))
+        strike(activations, ("ride_bow", "splash")[k % 2], int(frame), 0.8)
+        strike(activations, "crash", int(frame), (0.2, 0.5, 0.9)[k % 3])
+    activations[:, SMALL.onsets : -1] = rng.random((frames, len(GROUPS)))
+    strokes = np.zeros(len(at), STROKE)
+    strokes["time_s"], strokes["label"] = at * MODEL.frames.hop_s, LABELS.index("crash")
+    song = ValidationSong("drums", levels, strokes, np.ones(len(at)))
+    seen: list[np.ndarray] = []
+
+    def watched(evidence: np.ndarray, _: object) -> np.ndarray:
+        seen.append(evidence)
+        return evidence[:, 0]
+
+    monkeypatch.setattr(fitting, "_ridge", watched)
+    fitting._song_velocity([song], [activations], MODEL, "CY", 0.5)
+    monkeypatch.setattr(song_velocities, "weighed", watched)
+    held = HeldLevels([levels])
+    list(held)
+    velocities = SongVelocities(GROUPS, {"CY": PLAIN})
+    for _, struck in Decoder(replace(MODEL, settings=told)).strokes(np.split(activations, [100, 101, 350])):
+        velocities.add(struck, held)
+    assert len(all_hits(velocities.hits())) == len(at) * 4 // 3
+    fitted, used = seen
+    assert len(fitted) == len(at)
+    np.testing.assert_allclose(used, fitted, atol=1e-6)
 
 
 def test_levels_are_kept_as_long_as_they_are_wanted() -> None:

@@ -2,10 +2,10 @@
 
 One part of unpitched notes in percussion clef: hands with stems up (voice 1), feet with stems down (voice 2);
 an instrument for every label used, named by it, with its General MIDI key; loudness in ``dynamics``, ghost
-notes in brackets, accents marked; time signatures and tempi. Hits stand on the places of their beats (see
+notes in brackets, accents (one a chord), beams within beats (:mod:`beatsight.charts.beams`); time signatures
+and tempi, printed in whole numbers and played as they are. Hits stand on the places of their beats (see
 :mod:`beatsight.charts.notation`), which moves them; how many were moved far is returned. The time in the
-audio at which the score begins stands in a miscellaneous field. Beams are left to the program that opens the
-file.
+audio at which the score begins stands in a miscellaneous field.
 
 Source: MusicXML 4.0 (W3C Music Notation Community Group). Staff positions and note heads: the Percussive Arts
 Society's guide (N. Weinberg, "Guide to Standardized Drumset Notation", 1998), where it names the instrument.
@@ -15,10 +15,22 @@ from __future__ import annotations
 
 import os
 import re
+from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
+from beatsight.charts.beams import beams
 from beatsight.charts.chart import ACCENT_FROM, GHOST_BELOW, Chart, HitObject, check_numbers
-from beatsight.charts.notation import DIVISIONS, FEET, HANDS, TUPLET_UNITS, Bar, Score, Symbol, notate
+from beatsight.charts.notation import (
+    DIVISIONS,
+    FEET,
+    HANDS,
+    TUPLET_UNITS,
+    Bar,
+    Score,
+    Symbol,
+    beats_of,
+    notate,
+)  # fmt: skip
 from beatsight.files import write_bytes
 from beatsight.taxonomy import CANONICAL, resolve, to_note
 from beatsight.version import VERSION
@@ -68,7 +80,8 @@ def _instrument(label: str) -> str:
 def _head(root: ET.Element, chart: Chart, score: Score) -> None:
     _add(_add(root, "work"), "work-title", chart.metadata.title)
     identification = _add(root, "identification")
-    _add(identification, "creator", chart.metadata.artist, type="composer")
+    if chart.metadata.artist:
+        _add(identification, "creator", chart.metadata.artist, type="composer")
     _add(_add(identification, "encoding"), "software", f"beatsight {VERSION}")
     field = _add(_add(identification, "miscellaneous"), "miscellaneous-field", name=START_FIELD)
     field.text = f"{score.start_ms / 1000:.3f}"
@@ -104,7 +117,8 @@ def _tempo(measure: ET.Element, place: int, bpm: float, is_printed: bool) -> Non
     if is_printed:
         metronome = _add(kind, "metronome")
         _add(metronome, "beat-unit", "quarter")
-        _add(metronome, "per-minute", f"{bpm:.6g}")
+        # What a person reads; what is played stands in ``sound``.
+        _add(metronome, "per-minute", max(1, round(bpm)))
     else:
         _add(kind, "words")
     if place:
@@ -112,7 +126,17 @@ def _tempo(measure: ET.Element, place: int, bpm: float, is_printed: bool) -> Non
     _add(direction, "sound", tempo=f"{bpm:.6g}")
 
 
-def _note(measure: ET.Element, symbol: Symbol, hit: HitObject | None, voice: int, in_chord: bool) -> None:
+class _Look(NamedTuple):
+    """What one note carries for its chord: beams from the eighth down, the edge of a tuplet, an accent."""
+
+    beams: tuple[str, ...] = ()
+    edge: str = ""
+    has_accent: bool = False
+
+
+def _note(
+    measure: ET.Element, symbol: Symbol, hit: HitObject | None, voice: int, in_chord: bool, look: _Look
+) -> None:
     """One note, or a rest where ``hit`` is None; the order of the elements is that of the schema."""
     note = _add(measure, "note")
     if hit is None:
@@ -140,16 +164,16 @@ def _note(measure: ET.Element, symbol: Symbol, hit: HitObject | None, voice: int
             _add(change, "normal-type", _TYPES[TUPLET_UNITS[symbol.tuplet]])
     if hit is not None:
         _add(note, "stem", "down" if voice == FEET else "up")
-        is_ghost = hit.velocity < GHOST_BELOW
         head = _add(note, "notehead", STAFF[resolve(hit.component)][1])
-        if is_ghost:
+        if hit.velocity < GHOST_BELOW:
             head.set("parentheses", "yes")
-    is_accent = hit is not None and hit.velocity >= ACCENT_FROM
-    if is_accent or (symbol.edge and not in_chord):
+    for number, word in enumerate(look.beams, start=1):
+        _add(note, "beam", word, number=str(number))
+    if look.edge or look.has_accent:
         notations = _add(note, "notations")
-        if symbol.edge and not in_chord:
-            _add(notations, "tuplet", type=symbol.edge)
-        if is_accent:
+        if look.edge:
+            _add(notations, "tuplet", type=look.edge)
+        if look.has_accent:
             _add(_add(notations, "articulations"), "accent")
 
 
@@ -162,10 +186,13 @@ def _voices(measure: ET.Element, bar: Bar) -> None:
     for voice, symbols in bar.voices.items():
         if voice == FEET:
             _add(_add(measure, "backup"), "duration", bar.length)
-        for symbol in symbols:
+        for symbol, words in zip(symbols, beams(symbols, beats_of(bar)), strict=True):
             hits: tuple[HitObject | None, ...] = symbol.hits or (None,)
-            for number, hit in enumerate(hits):
-                _note(measure, symbol, hit, voice, in_chord=number > 0)
+            # A chord has one stem, so it has one accent: more would be stacked.
+            accent = next((at for at, hit in enumerate(symbol.hits) if hit.velocity >= ACCENT_FROM), None)
+            for at, hit in enumerate(hits):
+                look = _Look(words, symbol.edge) if at == 0 else _Look()
+                _note(measure, symbol, hit, voice, at > 0, look._replace(has_accent=at == accent))
 
 
 def write_musicxml(chart: Chart, path: str | os.PathLike[str]) -> dict[str, int]:

@@ -102,7 +102,7 @@ class _Beat(NamedTuple):
     length: int
 
 
-def _beats(bar: Bar) -> list[int]:
+def beats_of(bar: Bar) -> list[int]:
     """Lengths of the beats of a bar, in divisions."""
     is_compound = bar.denominator == 8 and bar.numerator % 3 == 0 and bar.numerator > 3
     beat = DIVISIONS * 3 // 2 if is_compound else DIVISIONS
@@ -117,7 +117,7 @@ class _Layout:
         first = grid.metres[0]
         self._grid = grid
         earliest = min([0.0, *(grid.quarter(time) + _EARLY for time in times_ms)])
-        end = max([0.0, *(grid.quarter(time) for time in times_ms)]) + 2 * _EARLY
+        end = max([0.0, *(grid.quarter(time) for time in times_ms)]) + _EARLY
         start = math.floor(earliest / first.bar_quarters) * first.bar_quarters
         metres = [Metre(start, *first[1:]), *grid.metres[1:]]
         self.bars: list[Bar] = []
@@ -281,7 +281,7 @@ def notate(chart: Chart, path: str | os.PathLike[str]) -> Score:
     at = 0
     for bar in layout.bars:
         offset = at
-        for length in _beats(bar):
+        for length in beats_of(bar):
             beats.append((bar, offset, _Beat(at, length)))
             at += length
     # A hit nearer to the next beat than to the last place of its own belongs to that one.

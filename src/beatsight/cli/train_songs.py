@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from beatsight.cli.console import note, progress_bar, say
 from beatsight.errors import require
-
-if TYPE_CHECKING:
-    from beatsight.train.songs.loop import Losses
 
 app = typer.Typer(add_completion=False)
 
@@ -35,30 +32,28 @@ def train_songs(
     """
     require("torch", "ml")
     from beatsight.train.processes import StoppedElsewhereError, is_first, one_voice
-    from beatsight.train.songs.recipe import cook, read_recipe
-
-    def each_report(form: str, step: int, losses: Losses) -> None:
-        note(
-            f"{form} step {step}  onsets {losses.onsets:.4f}  velocity {losses.velocity:.3f}  "
-            f"openness {losses.openness:.3f}"
-        )
+    from beatsight.train.songs.cooking import cook
+    from beatsight.train.songs.recipe import read_recipe
 
     try:
         with one_voice(), progress_bar("Rendering songs") as progress:
-            results = cook(
+            cooked = cook(
                 read_recipe(recipe),
                 data,
                 output,
                 workers=workers,
-                on_stage=lambda stage, done, total: progress(done, total, f"Rendering songs for {stage}"),
-                on_report=each_report,
+                progress=lambda text, done, total: progress(done, total, text),
+                note=note,
             )
     except StoppedElsewhereError as error:
         raise typer.Exit(error.exit_code) from error
     if is_first():
-        lines = [
-            f"Wrote {output / name}.safetensors: F on held-out songs "
-            + ", ".join(f"{group} {value:.3f}" for group, value in found["f_measure"].items())
-            for name, found in results.items()
-        ]
-        say(as_json, {"output": str(output), "models": results}, "\n".join(lines))
+        lines = [] if cooked.made else [f"Nothing was left to do: {output} holds all that the recipe makes."]
+        for name, found in cooked.models.items():
+            file = f"{name}.safetensors"
+            lines.append(
+                f"{'Wrote ' if file in cooked.made else ''}{output / file}: F on held-out songs "
+                + ", ".join(f"{group} {value:.3f}" for group, value in found["f_measure"].items())
+            )
+        answer = {"output": str(output), "made": cooked.made, "models": cooked.models}
+        say(as_json, answer, "\n".join(lines))

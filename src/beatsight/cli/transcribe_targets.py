@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,9 +39,13 @@ def jobs_of(songs: list[Path], outputs: list[Path], formats: list[str]) -> list[
             raise UsageError(f"{other[0]}: unknown chart format; known: {', '.join(SUFFIXES)}")
         return [Job(songs[0], tuple(files))]
     if files or len(outputs) > 1:
-        raise UsageError("several songs, or --format, go into one folder: -o FOLDER")
+        is_folder = len(songs) == 1 and not alone
+        what = f"the songs of the folder {songs[0]}" if is_folder else "several songs, or --format,"
+        raise UsageError(f"{what} go into one folder: -o FOLDER, with --format for the kinds of chart")
     if alone and outputs and outputs[0].suffix and not outputs[0].is_dir():
         raise UsageError(f"{outputs[0]}: unknown chart format; known: {', '.join(SUFFIXES)}")
+    if outputs and outputs[0].exists() and not outputs[0].is_dir():
+        raise UsageError(f"{outputs[0]}: is a file, not a folder for charts")
     return _into_folder(_found(songs), outputs[0] if outputs else None, suffixes or [".bsm"])
 
 
@@ -61,8 +64,10 @@ def _found(songs: list[Path]) -> list[_Song]:
 
 def _into_folder(songs: list[_Song], folder: Path | None, suffixes: list[str]) -> list[Job]:
     places = [(folder / song.below if folder else song.path.parent) / song.path.stem for song in songs]
-    if clash := [place for place, times in Counter(places).items() if times > 1]:
-        raise UsageError(f"two songs are named {clash[0].name!r}; their charts would overwrite each other")
+    by_place: dict[Path, Path] = {}
+    for song, place in zip(songs, places, strict=True):
+        if (other := by_place.setdefault(place, song.path)) is not song.path:
+            raise UsageError(f"{other} and {song.path}: their charts would overwrite each other")
     return [
         # Not with_suffix: a name may hold dots.
         Job(song.path, tuple(place.parent / f"{place.name}{suffix}" for suffix in suffixes))

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+# Surer than this an activation never is: log-odds are those of 1 in 1000 at most.
 LOWEST = 1e-3
 
 
@@ -78,8 +79,9 @@ class BlockFilter(ABC):
         """The next ``count`` frames; a block is the song's last where it is short."""
         low = self._next - self._margin
         high = self._next + self._block_frames + self._margin
-        held = self._rows[max(0, low - self._first) : high - self._first, : self._count]
-        song = slice(max(0, self._first - low), max(0, self._first - low) + len(held))
+        # The held rows begin at ``low``, or at the song's first frame.
+        held = self._rows[: high - self._first, : self._count]
+        song = slice(self._first - low, self._first - low + len(held))
         around = np.zeros((high - low, self._count), np.float32)
         around[song] = held
         shift = self._shift(around, song)[:count]

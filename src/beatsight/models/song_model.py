@@ -26,7 +26,7 @@ from beatsight.errors import InputError
 from beatsight.files import write_bytes
 from beatsight.models.song_blocks import BlockFilter
 from beatsight.models.song_config import SongNetworkConfig
-from beatsight.models.song_labels import GROUPS, articulation_of
+from beatsight.models.song_labels import GROUPS, articulation_of, group_of
 from beatsight.models.song_ostinato import Ostinato, OstinatoConfig
 from beatsight.models.song_presence import Presence, PresenceConfig
 from beatsight.models.song_repetition import Repetition, RepetitionConfig
@@ -228,6 +228,11 @@ def _check_settings(settings: SongSettings, network: SongNetworkConfig, frames: 
     named = [label for label in settings.articulations if articulation_of(label) != label]
     if odd := named + [group for group in settings.groups if group not in GROUPS]:
         raise InputError(f"{odd[0]!r} is no output of a transcriber")
+    found = {group_of(label) for label in settings.articulations}
+    if bare := [group for group in settings.groups if group not in found]:
+        raise InputError(f"{bare[0]} has no articulation")
+    if not settings.groups:
+        raise InputError("it has no groups")
     if settings.song_velocities and network.bands < PARTS:
         raise InputError(f"song_velocities need {PARTS} bands at least, not {network.bands}")
     for group, values in settings.song_velocities.items():

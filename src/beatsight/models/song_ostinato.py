@@ -19,13 +19,15 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from beatsight.models.song_blocks import BlockFilter, odds
 
-# In frames of 10 ms: a block, what it sees around it, and the distances that are tried.
+# In frames of 10 ms: a block and what it sees around it (25 s together, some dozens of strokes), and the
+# distances that are tried: from the fastest a hand goes on with, to a beat at 55 a minute.
 _BLOCK, _MARGIN = 1280, 600
 _SHORTEST, _LONGEST = 12, 110
 # The shortest distance that comes back almost as surely as the best: two of them also fit.
 _ALMOST = 0.85
 # Autocorrelation from which a group goes on steadily a little, and fully.
 _STEADY = (0.3, 0.6)
+# The others say 1 in 100 at the least, and 99 at the most.
 _EVIDENCE_LOWEST = 1e-2
 # An ostinato makes no hits of its own: this much the network must have heard.
 _NOTHING = 0.06
@@ -55,7 +57,7 @@ def steady_distance(activation: np.ndarray) -> tuple[int, float]:
         activation: shape (frames,).
 
     Returns:
-        frames, 0 for none; and the autocorrelation there, 1 at most for exact repetition.
+        frames, 0 for none; and the autocorrelation there, about 1 for exact repetition.
     """
     frames = len(activation)
     last = min(_LONGEST, frames // 4)
@@ -104,7 +106,7 @@ def _gap(activation: np.ndarray, song: slice, distance: int) -> np.ndarray:
     others[: song.start], others[song.stop :] = np.nan, np.nan
     steps = (-2 * distance, -distance, distance, 2 * distance)
     around = np.stack([others[_MARGIN + step : _MARGIN + step + _BLOCK] for step in steps])
-    # The first frames of a song have nothing before them.
+    # Far behind the song's end nothing is near; those frames are not given out.
     around[:, np.isnan(around).all(axis=0)] = -np.inf
     gap = np.nanmedian(around, axis=0) - odds(own, _EVIDENCE_LOWEST)
     return np.where(own < _NOTHING, 0.0, np.maximum(gap, 0.0))

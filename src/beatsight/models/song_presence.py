@@ -16,6 +16,8 @@ from beatsight.models.song_blocks import BlockFilter
 
 # In frames of 10 ms: a block, and how far away sure hits may be.
 _BLOCK, _FAR = 1280, 1500
+# A file of a single stroke holds no sure hit and still a drummer: so much audio must be there to tell.
+_ENOUGH = 500
 
 
 class PresenceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,4 +52,7 @@ class Presence(BlockFilter):
         near = sliding_window_view(surest, 2 * _FAR + 1).max(axis=1)
         unsure, sure = self._config.unsure, self._config.sure
         absent = np.clip((sure - near) / (sure - unsure), 0.0, 1.0)
+        frame = np.arange(_BLOCK)
+        heard = np.minimum(song.stop, frame + 2 * _FAR + 1) - np.maximum(song.start, frame)
+        absent *= np.clip(heard / _ENOUGH, 0.0, 1.0)
         return np.repeat(-self._config.down * absent[:, None], self._count, axis=1)

@@ -23,6 +23,8 @@ from beatsight.models.song_blocks import BlockFilter, odds
 _STRIDE = 2
 # In strided frames (20 ms): a block, how far other moments may lie, the nearest, and half the surroundings.
 _BLOCK, _FAR, _NEAR, _HALF = 640, 750, 20, 60
+# Rows that are worked on together: what is known of them stays in the cache. Divides a block.
+_STRIP = 64
 _MARGIN = _FAR + _HALF
 # Moments less alike say nothing; the doubt that all evidence has to overcome.
 _ALIKE, _DOUBT = 0.3, 0.1
@@ -55,6 +57,29 @@ def _pooled(activations: np.ndarray, reach: int) -> np.ndarray:
     return sliding_window_view(activations, 2 * reach + 1, axis=0)[::_STRIDE].max(axis=-1)
 
 
+def _likeness_sums(features: np.ndarray) -> np.ndarray:
+    """Products of each frame with all that lie up to ``_FAR`` away, summed along the song.
+
+    Args:
+        features: as of :func:`_evidence`.
+
+    Returns:
+        shape (_BLOCK + 2 * _HALF + 1, 2 * _FAR + 1): row t has the sum of the t rows before it.
+    """
+    rows, shifts = _BLOCK + 2 * _HALF, 2 * _FAR + 1
+    sums = np.zeros((rows + 1, shifts), np.float32)
+    for start in range(0, rows, _STRIP):
+        strip = features[_FAR + start : _FAR + min(start + _STRIP, rows)]
+        gram = strip @ features[start : start + len(strip) + shifts - 1].T
+        step = gram.strides[1]
+        # Row t, column k: the frame with the one k - _FAR later.
+        pairs = as_strided(gram, (len(strip), shifts), (gram.strides[0] + step, step))
+        # Row by row: along the columns, as np.cumsum goes, would miss the cache.
+        for row, products in enumerate(pairs, start):
+            np.add(sums[row], products, out=sums[row + 1])
+    return sums
+
+
 def _evidence(features: np.ndarray, loose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What moments alike have, and how much that is worth (0..1), for the block in the middle.
 
@@ -64,25 +89,23 @@ def _evidence(features: np.ndarray, loose: np.ndarray) -> tuple[np.ndarray, np.n
     Returns:
         shapes (_BLOCK, groups) and (_BLOCK, 1).
     """
-    rows, shifts = _BLOCK + 2 * _HALF, 2 * _FAR + 1
-    gram = features[_FAR : _FAR + rows] @ features.T
-    step = gram.strides[1]
-    # Row t, column k: the frame with the one k - _FAR later.
-    pairs = as_strided(gram, (rows, shifts), (gram.strides[0] + step, step))
-    sums = np.zeros((rows + 1, shifts), np.float32)
-    np.cumsum(pairs, axis=0, out=sums[1:])
-    alike = sums[2 * _HALF + 1 :] - sums[: -2 * _HALF - 1]
+    shifts, wide = 2 * _FAR + 1, 2 * _HALF + 1
+    sums = _likeness_sums(features)
     energy = np.concatenate([[0.0], np.cumsum(np.square(features, dtype=np.float64).sum(axis=1))])
-    size = np.sqrt(np.maximum(energy[2 * _HALF + 1 :] - energy[: -2 * _HALF - 1], 0.0) + 1e-3).astype(
-        np.float32
-    )
-    alike /= size[_FAR : _FAR + _BLOCK, None]
-    alike /= sliding_window_view(size, shifts)[:_BLOCK]
-    weights = np.square(np.maximum(alike - np.float32(_ALIKE), 0.0))
-    weights[:, _FAR - _NEAR + 1 : _FAR + _NEAR] = 0.0
-    total = weights.sum(axis=1, keepdims=True)
-    others = sliding_window_view(loose[_HALF:-_HALF], shifts, axis=0)[:_BLOCK]
-    said = np.einsum("tk,tgk->tg", weights, others)
+    size = np.sqrt(np.maximum(energy[wide:] - energy[:-wide], 0.0) + 1e-3).astype(np.float32)
+    sizes = sliding_window_view(size, shifts)
+    others = sliding_window_view(loose[_HALF:-_HALF], shifts, axis=0)
+    said, total = np.empty((_BLOCK, loose.shape[1]), np.float32), np.empty((_BLOCK, 1), np.float32)
+    for start in range(0, _BLOCK, _STRIP):
+        end = start + _STRIP
+        weights = sums[start + wide : end + wide] - sums[start:end]
+        weights /= size[_FAR + start : _FAR + end, None]
+        weights /= sizes[start:end]
+        weights -= np.float32(_ALIKE)
+        np.square(np.maximum(weights, 0.0, out=weights), out=weights)
+        weights[:, _FAR - _NEAR + 1 : _FAR + _NEAR] = 0.0
+        total[start:end] = weights.sum(axis=1, keepdims=True)
+        said[start:end] = np.einsum("tk,tgk->tg", weights, others[start:end])
     return said / np.maximum(total, 1e-9), total / (total + np.float32(_DOUBT))
 
 

@@ -9,7 +9,8 @@ own SyncBatchNorm does so on GPUs only.)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,8 @@ from beatsight.errors import BeatSightError, UsageError
 _PATIENCE = timedelta(minutes=30)
 # Who failed first is asked of a server on the first machine; if that is gone, it is gone at once.
 _ANSWER = timedelta(seconds=10)
+# How often those that wait for the first look whether it is done.
+_LOOK_EVERY_S = 0.5
 
 
 class LostProcessError(BeatSightError):
@@ -132,11 +135,7 @@ def one_voice() -> Iterator[None]:
     if _started() == 1:
         yield
         return
-    try:
-        store, _, _ = next(iter(dist.rendezvous("env://", timeout=_PATIENCE)))
-    except (RuntimeError, ValueError) as error:
-        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        raise LostProcessError(f"the processes of this run do not meet at {where}") from error
+    store = _meeting()
     try:
         yield
     except (BeatSightError, KeyboardInterrupt) as error:
@@ -145,12 +144,55 @@ def one_voice() -> Iterator[None]:
         raise StoppedElsewhereError("another process of this run failed first") from error
 
 
-def _is_first_failure(store: Any) -> bool:
+def first_alone(name: str, work: Callable[[], None]) -> None:
+    """Let the first process do something that may take hours, while the others wait for its end.
+
+    A group of processes, by contrast, gives up when one of them does not come for half an hour.
+
+    Args:
+        name: of the work; each name once a run.
+        work: called in the first process only.
+
+    Raises:
+        LostProcessError: the first process has ended meanwhile.
+
+    >>> first_alone("greeting", lambda: print("done"))
+    done
+    """
+    if _started() == 1:
+        work()
+        return
+    store, done = _meeting(), f"beatsight/done/{name}/{_attempt()}"
+    if is_first():
+        work()
+        store.set(done, "yes")
+        return
+    try:
+        while not store.check([done]):
+            time.sleep(_LOOK_EVERY_S)
+    except RuntimeError as error:
+        raise LostProcessError("the first process of this run has ended") from error
+
+
+def _meeting() -> Any:
+    """Where the processes of a run leave word for each other."""
+    try:
+        store, _, _ = next(iter(dist.rendezvous("env://", timeout=_PATIENCE)))
+    except (RuntimeError, ValueError) as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise LostProcessError(f"the processes of this run do not meet at {where}") from error
+    return store
+
+
+def _attempt() -> str:
     # A run that torchrun starts again after a failure counts anew.
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+
+
+def _is_first_failure(store: Any) -> bool:
     try:
         store.set_timeout(_ANSWER)
-        return store.add(f"beatsight/failures/{attempt}", 1) == 1
+        return store.add(f"beatsight/failures/{_attempt()}", 1) == 1
     except RuntimeError:
         # The first process keeps the count, where torchrun itself does not; so it is the one that ended.
         return False

@@ -39,6 +39,7 @@ class Struck:
         frame: of the peak, from the start of the song.
         group, articulation: numbers of the model's outputs; :data:`NO_GROUP` for percussion.
         said: the network's velocity, mean of the peak's frame and its neighbours.
+        strongest: False for a second one at a peak that already has its hit.
     """
 
     hit: Hit
@@ -46,6 +47,7 @@ class Struck:
     group: int
     articulation: int
     said: float
+    strongest: bool = True
 
 
 class Decoder:
@@ -140,7 +142,7 @@ class Decoder:
             stick = is_hihat(label) and label != "hihat_pedal"
             score = height if i == best else float(strengths[i])
             hit = Hit(time, label, score, velocity=round(velocity, 3), openness=openness if stick else None)
-            hits.append(Struck(hit, first + frame, index, members[i], said))
+            hits.append(Struck(hit, first + frame, index, members[i], said, i == best))
         return hits
 
     def _second_threshold(self, articulation: int, settings: SongSettings) -> float:

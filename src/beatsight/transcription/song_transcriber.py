@@ -77,8 +77,8 @@ class SongTranscriber:
     def listen(self, pieces: Iterable[np.ndarray]) -> Iterator[list[Hit]]:
         """Hits of audio that is being played: each within :attr:`delay_s` and the length of a piece.
 
-        Velocities are what the network says, and neither repetition nor ostinati count, since the song is
-        not known yet.
+        Velocities are what the network says, and nothing counts that the rest of the song would tell
+        (repetition, ostinati, whether anybody drums), since it is not known yet.
         """
         levels = stream_levels(pieces, LevelStream(self.model.frames))
         settings = self.model.settings

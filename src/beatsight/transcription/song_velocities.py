@@ -1,7 +1,9 @@
 """Velocities that need the whole song: its hits wait for the end, a few numbers of each kept beside it.
 
-See :mod:`beatsight.models.song_velocity` for what is measured and why. Memory is that of the hits and of the
-levels between those that the network was given and those it has answered for.
+See :mod:`beatsight.models.song_velocity` for what is measured and why. A peak is measured once, as when the
+numbers were fitted: two cymbals of one moment have one attack, so they share its velocity and count once in
+the medians. Memory is that of the hits and of the levels between those that the network was given and those
+it has answered for.
 """
 
 from __future__ import annotations
@@ -60,19 +62,25 @@ class SongVelocities:
     def __init__(self, groups: Sequence[str], coefficients: Mapping[str, Sequence[float]]) -> None:
         self._coefficients = {i: coefficients[g] for i, g in enumerate(groups) if g in coefficients}
         self._batches: deque[list[Hit]] = deque()
+        # Of each peak, and to which peak each hit belongs.
         self._said, self._parts = array("f"), array("f")
         self._groups, self._articulations = array("b"), array("h")
+        self._peaks = array("q")
 
     def add(self, struck: Sequence[Struck], levels: HeldLevels) -> None:
         """Some more hits, in the order in which they are to come out."""
         if not struck:
             return
         self._batches.append([one.hit for one in struck])
-        parts = attack_parts(levels.attacks(np.array([one.frame for one in struck])))
+        # Percussion of one frame shares a number, which nobody asks for: it keeps its own velocity.
+        strongest = [one for one in struck if one.strongest]
+        numbers = {(one.frame, one.group): len(self._said) + i for i, one in enumerate(strongest)}
+        self._peaks.extend(numbers[one.frame, one.group] for one in struck)
+        parts = attack_parts(levels.attacks(np.array([one.frame for one in strongest])))
         self._parts.frombytes(parts.tobytes())
-        self._said.extend(one.said for one in struck)
-        self._groups.extend(one.group for one in struck)
-        self._articulations.extend(one.articulation for one in struck)
+        self._said.extend(one.said for one in strongest)
+        self._groups.extend(one.group for one in strongest)
+        self._articulations.extend(one.articulation for one in strongest)
 
     def hits(self) -> Iterator[list[Hit]]:
         """All hits, batch by batch as they were added; each is let go as it is given."""
@@ -96,4 +104,4 @@ class SongVelocities:
         for group, coefficients in self._coefficients.items():
             mine = groups == group
             velocities[mine] = weighed(evidence[mine], coefficients)
-        return velocities
+        return velocities[np.array(self._peaks)]

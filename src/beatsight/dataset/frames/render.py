@@ -7,7 +7,12 @@ shards, and a killed run goes on where it was.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,8 +21,9 @@ import numpy as np
 from beatsight.audio.frames import FLOOR_DB, FrameConfig, song_levels
 from beatsight.audio.io import find_audio
 from beatsight.dataset.frames.shards import shard_names, to_steps, write_shard
+from beatsight.errors import BeatSightError, InputError
 from beatsight.synth.studio.backing import BackingConfig, load_recordings
-from beatsight.synth.studio.bank import load_bank
+from beatsight.synth.studio.bank import load_bank, read_kits
 from beatsight.synth.studio.drumset import DrumsetConfig
 from beatsight.synth.studio.mixing import BusConfig
 from beatsight.synth.studio.performances import Stroke, read_grooves
@@ -83,10 +89,15 @@ class Rendered:
 
 
 class Studio:
-    """Kits, performances and recordings, loaded, that render any song by its number."""
+    """Kits, performances and recordings, loaded, that render any song by its number.
+
+    Raises:
+        InputError: they cannot be used, or a kit that is to be left out, or used alone, is not there.
+    """
 
     def __init__(self, config: RenderConfig) -> None:
         self.config = config
+        _check_names(config)
         self.stock = Stock.of(
             with_soundfonts(
                 load_bank(config.kits, leave_out=config.leave_out, only=config.only), config.soundfonts
@@ -123,26 +134,65 @@ class Studio:
         return Rendered(audio, strokes, song_levels(audio, frames), unknown)
 
 
-_studio: Studio | None = None
+def _check_names(config: RenderConfig) -> None:
+    # A kit that is held out under a name that no kit has would be learnt from.
+    if asked := [*config.leave_out, *config.only]:
+        known = {kit.name for folder in config.kits for kit in read_kits(folder)}
+        if unknown := [name for name in asked if name not in known]:
+            raise InputError(f"no kit is named {unknown[0]!r}; there are {', '.join(sorted(known))}")
 
 
-def _start(studio: Studio) -> None:
-    global _studio
-    _studio = studio
+_Job = tuple[Path, str, int]
 
 
-def _shard(job: tuple[Path, str, int]) -> str:
+def _write(studio: Studio, job: _Job) -> None:
     folder, kind, number = job
-    assert _studio is not None
-    config = _studio.config
+    config = studio.config
     made = [
-        _studio.drums(song) if kind == "drums" else _studio.backing(song)
+        studio.drums(song) if kind == "drums" else studio.backing(song)
         for song in range(number * config.songs, (number + 1) * config.songs)
     ]
     levels = np.stack([to_steps(one.levels) for one in made])
     attacks = to_steps(np.concatenate([one.attacks for one in made]))
     write_shard(folder / kind, f"{number:05d}", levels, [one.strokes for one in made], attacks)
-    return f"{kind} {number}"
+
+
+# Of a worker: set once when it starts.
+_here: list[Studio | InputError] = []
+
+
+def _start(config: RenderConfig) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word; the parent has one
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Every worker reads for itself: hundreds of megabytes handed over would stop the parent for ever where a
+    # worker is killed while it takes them.
+    try:
+        _here.append(Studio(config))
+    except InputError as error:  # kept for the first job, whose fault the parent hears of
+        _here.append(error)
+
+
+def _end_with_parent() -> None:
+    # A worker whose parent was killed would wait for work for ever.
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _there(job: _Job) -> None:
+    if isinstance(_here[0], InputError):
+        raise _here[0]
+    _write(_here[0], job)
+
+
+def missing_shards(folder: Path, drums: int, backings: int) -> list[tuple[str, int]]:
+    """Kind and number of the shards that are not in a folder yet, in the order in which they are made."""
+    missing = []
+    for kind, count in (("drums", drums), ("backings", backings)):
+        there = set(shard_names(folder / kind))
+        missing += [(n / count, kind, n) for n in range(count) if f"{n:05d}" not in there]
+    # Both kinds grow together, so that a stopped run has some of either.
+    return [(kind, number) for _, kind, number in sorted(missing)]
 
 
 def render_shards(
@@ -168,30 +218,71 @@ def render_shards(
 
     Raises:
         InputError: kits, performances or recordings cannot be used.
+        BeatSightError: a process ended early.
     """
-    jobs: list[tuple[Path, str, int]] = []
-    for kind, count in (("drums", drums), ("backings", backings)):
-        there = set(shard_names(folder / kind))
-        jobs += [(folder, kind, n) for n in range(count) if f"{n:05d}" not in there]
-    # Both kinds grow together, so that training can begin before all is rendered.
-    jobs.sort(key=lambda job: job[2] / max(1, drums if job[1] == "drums" else backings))
+    jobs = [(folder, kind, number) for kind, number in missing_shards(folder, drums, backings)]
     if not jobs:
         return 0
-    # Read here and handed over: a process that fails to start would be started again for ever.
-    studio = Studio(config)
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(jobs)), initializer=_start, initargs=(studio,)) as pool:
-        for done, _ in enumerate(pool.imap_unordered(_shard, jobs), start=1):
-            if progress:
-                progress(done, len(jobs))
+    for done, _ in enumerate(_written(config, jobs, workers), start=1):
+        if progress:
+            progress(done, len(jobs))
     return len(jobs)
 
 
-def find_recordings(folders: Sequence[Path], leave_out: Sequence[str] = ()) -> tuple[Path, ...]:
-    """Audio files under folders, without those whose name contains one of ``leave_out``."""
+def _written(config: RenderConfig, jobs: Sequence[_Job], workers: int) -> Iterator[None]:
+    """Yields as often as a shard is written."""
+    if workers == 1 or len(jobs) == 1:
+        studio = Studio(config)
+        for job in jobs:
+            _write(studio, job)
+            yield
+        return
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(config,),
+    ) as pool:
+        try:
+            for future in as_completed([pool.submit(_there, job) for job in jobs]):
+                future.result()
+                yield
+        except BrokenProcessPool as error:
+            raise BeatSightError(
+                "a process that rendered songs ended early; is memory short for so many workers?"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def find_recordings(
+    folders: Sequence[Path], leave_out: Sequence[str] = (), only: Sequence[str] = ()
+) -> tuple[Path, ...]:
+    """Audio files under folders, by words in their names.
+
+    Args:
+        folders: where to look, at any depth.
+        leave_out: files whose name contains one of these are not used.
+        only: where given, a name must contain one of these.
+
+    Raises:
+        InputError: a folder is missing or holds no audio, or no name contains one of the words.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        files = find_audio(folder)
+        if not files:
+            raise InputError(
+                f"{folder}: holds no recordings" if folder.is_dir() else f"{folder}: no such folder"
+            )
+        found += files
+    # A recording that is held out by a word that no name contains would be learnt from.
+    for word in (*leave_out, *only):
+        if not any(word in path.name for path in found):
+            raise InputError(f"no recording has {word!r} in its name")
     return tuple(
         path
-        for folder in folders
-        for path in find_audio(folder)
+        for path in found
         if not any(word in path.name for word in leave_out)
+        and (not only or any(word in path.name for word in only))
     )

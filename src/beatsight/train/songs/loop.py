@@ -1,13 +1,12 @@
 """The training of the transcriber: steps, a moving average of the weights, checkpoints, resuming.
 
 Started as one process or by ``torchrun`` as several, whose gradients are averaged. After every ``every``
-steps the averaged weights are written; a killed run resumes from there, on the same batches.
+steps the averaged weights are written; a killed run resumes from there and ends in the same weights.
 """
 
 from __future__ import annotations
 
 import math
-import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,6 +27,7 @@ from beatsight.models.song_network import SongNetwork
 from beatsight.train.processes import Processes, joined
 from beatsight.train.songs.mixtures import Batch, MixConfig, Mixer, Source
 from beatsight.train.songs.targets import TargetConfig
+from beatsight.train.songs.weights import DAMAGED, read_weights
 
 # Mean and spread of levels in dB over rendered songs; the network sees (level - mean) / spread.
 LEVEL_MEAN_DB, LEVEL_SPREAD_DB = -20.0, 20.0
@@ -48,6 +48,9 @@ class SongTrainConfig:
         every: steps between checkpoints.
         bf16: forward pass in bfloat16.
         network, mix, targets, frames: their settings.
+
+    Raises:
+        InputError: a number with which no run ends.
     """
 
     steps: int = 12_000
@@ -65,6 +68,14 @@ class SongTrainConfig:
     mix: MixConfig = field(default_factory=MixConfig)
     targets: TargetConfig = field(default_factory=TargetConfig)
     frames: FrameConfig = field(default_factory=FrameConfig)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.every < 1:
+            raise InputError("training settings steps and every must be positive")
+        if not 0 <= self.stop <= self.steps:
+            raise InputError(f"training setting stop must lie in 0..{self.steps} (steps), not {self.stop}")
+        if self.warmup < 0 or self.seed < 0:
+            raise InputError("training settings warmup and seed must not be negative")
 
 
 @dataclass(frozen=True)
@@ -128,23 +139,9 @@ class _Average:
                 held.copy_(value)
 
 
-def grown(weights: dict[str, Tensor], larger: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights with the context layers that a larger network has besides, letting everything through."""
-    known = {name.rsplit(".", 2)[0] for name in weights}
-    new = {name.rsplit(".", 2)[0] for name in larger if name.startswith("context.")} - known
-    added = {
-        name: torch.zeros_like(value) if ".mix." in name else value
-        for name, value in larger.items()
-        if ".".join(name.split(".")[:2]) in new
-    }
-    return {**weights, **added}
-
-
 # Mean errors of velocity and openness are some ten times the onsets' cross-entropy.
 _SIDE_SHARE = 0.1
-# What reading a state can raise.
-_DAMAGED = (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError, pickle.UnpicklingError)
-
+OnBegin = Callable[[int, int], None]
 OnReport = Callable[[int, Losses, float], None]
 
 
@@ -155,6 +152,7 @@ def train_songs(
     *,
     resume: bool = False,
     start: Path | None = None,
+    on_begin: OnBegin | None = None,
     on_report: OnReport | None = None,
 ) -> Path | None:
     """Train the transcriber.
@@ -164,7 +162,10 @@ def train_songs(
         shards: folders with ``drums`` and ``backings``, as rendered.
         output: folder for ``average.pth`` (the averaged weights) and ``state.pth``.
         resume: go on from ``output`` if there is a state; nothing is done where that run is complete.
-        start: averaged weights of another run of a network with the same tensors to begin with.
+        start: averaged weights of another run to begin with; its network may have fewer context layers, and
+            the new ones let everything through at first.
+        on_begin: called in the first process before the first step, with the steps done already and the last;
+            not at all where the run is complete.
         on_report: called in the first process after every ``config.every`` steps with the step, the mean
             losses and seconds since the start.
 
@@ -176,18 +177,23 @@ def train_songs(
     """
     output.mkdir(parents=True, exist_ok=True)
     with joined(torch.device("cpu")) as processes:
-        run = _Run(config, shards, output, processes)
-        if start is not None:
-            run.start_from(start)
+        run = _Run(config, shards, start, output, processes)
         if resume:
             run.restore()
+        if on_begin and processes.first and run.step < run.last:
+            on_begin(run.step, run.last)
         run.train(on_report)
     return output / "average.pth" if processes.first else None
 
 
 class _Run:
     def __init__(
-        self, config: SongTrainConfig, shards: Sequence[Path], output: Path, processes: Processes
+        self,
+        config: SongTrainConfig,
+        shards: Sequence[Path],
+        start: Path | None,
+        output: Path,
+        processes: Processes,
     ) -> None:
         self.config, self.output, self.processes = config, output, processes
         torch.manual_seed(config.seed)
@@ -197,21 +203,24 @@ class _Run:
         plain = [p for p in self.network.parameters() if p.dim() <= 1]
         groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
+        if start is not None:
+            read_weights(start, self.network)
         self.average = _Average(self.network, config.ema)
+        # By names: the folders of a run may be moved together.
+        self.made_of = repr((config, [folder.name for folder in shards], start and start.parent.name))
         drums, backings = (Source([folder / kind for folder in shards]) for kind in ("drums", "backings"))
         self.mixer = Mixer(drums, backings, config.mix, config.frames)
-        self.step = 0
+        self.step, self.last = 0, config.stop or config.steps
 
     def train(self, on_report: OnReport | None) -> None:
         config, start = self.config, time.monotonic()
         self.network.train()
         sums, count = np.zeros(3), 0
-        torch.manual_seed(config.seed + 7919 * self.processes.rank + self.step)
-        last = config.stop or config.steps
-        while self.step < last:
+        self._seed()
+        while self.step < self.last:
             sums += self._step()
             count += 1
-            if self.step % config.every == 0 or self.step == last:
+            if self.step % config.every == 0 or self.step == self.last:
                 self.processes.average([b for b in self.network.buffers() if b.dtype.is_floating_point])
                 if self.processes.first:
                     self._save()
@@ -219,6 +228,11 @@ class _Run:
                         mean = Losses(*(sums / count))
                         on_report(self.step, mean, time.monotonic() - start)
                 sums, count = np.zeros(3), 0
+                self._seed()
+
+    def _seed(self) -> None:
+        # Anew at every checkpoint: dropout after it is the same in a run that begins there.
+        torch.manual_seed(self.config.seed + 7919 * self.processes.rank + self.step)
 
     def _step(self) -> np.ndarray:
         config = self.config
@@ -246,31 +260,18 @@ class _Run:
     def _save(self) -> None:
         content: dict[str, Any] = {
             "step": self.step,
-            "config": repr(self.config),
+            "made_of": self.made_of,
             "network": self.network.state_dict(),
             "average": self.average.state,
             "optimiser": self.optimiser.state_dict(),
         }
+        # The state last: where it says that a run is complete, its averaged weights are there.
         for name, value in (
-            ("state.pth", content),
             ("average.pth", {"weights": self.average.state, "network": asdict(self.config.network)}),
+            ("state.pth", content),
         ):
             with atomic_path(self.output / name) as path:
                 torch.save(value, path)
-
-    def start_from(self, path: Path) -> None:
-        """Begin with the averaged weights of another run, whose network may have fewer context layers: the
-        others let everything through at first.
-
-        Raises:
-            InputError: they are missing, damaged or of a network of another shape.
-        """
-        try:
-            weights = torch.load(path, weights_only=True)["weights"]
-            self.network.load_state_dict(grown(weights, self.network.state_dict()))
-        except _DAMAGED as error:
-            raise InputError(f"{path}: holds no weights for this network: {error}") from None
-        self.average = _Average(self.network, self.config.ema)
 
     def restore(self) -> None:
         """Go on where the state in the output folder is.
@@ -283,11 +284,13 @@ class _Run:
             return
         try:
             content = torch.load(path, weights_only=True)
-            if content["config"] != repr(self.config):
-                raise InputError(f"{path}: belongs to a run with other settings; train into another folder")
+            if content["made_of"] != self.made_of:
+                raise InputError(
+                    f"{path}: belongs to a run with other settings, songs or start; train into another folder"
+                )
             self.network.load_state_dict(content["network"])
             self.average.state = content["average"]
             self.optimiser.load_state_dict(content["optimiser"])
             self.step = int(content["step"])
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise InputError(f"{path}: is not a training state: {error}") from None

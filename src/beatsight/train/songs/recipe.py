@@ -1,37 +1,23 @@
-"""The recipe of a transcriber: one TOML file from kits, performances and recordings to a finished model.
+"""The recipe of a transcriber: one TOML file that says what to render, how to train, and what to make of it.
 
-Steps, each skipped where its outputs are there already, so a stopped recipe goes on:
-
-    OUT/shards/SET           rendered songs
-    OUT/STAGE                training state and averaged weights
-    OUT/MODEL.safetensors    the model of a stage, thresholds and calibration fitted
-    OUT/validation.json      what the models reach on the held-out songs
-
-Paths in the file are relative to a data folder that the caller names.
+Paths in the file are relative to a data folder that the caller names. Everything in it is checked when it is
+read: a run takes hours, and a wrong word in its last stage is better told before the first.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from dataclasses import fields, replace
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-import numpy as np
-import torch
 
-from beatsight.audio.frames import FrameConfig
-from beatsight.dataset.frames.render import RenderConfig, find_recordings, render_shards
+from beatsight.dataset.frames.render import RenderConfig, find_recordings
 from beatsight.errors import InputError
-from beatsight.files import atomic_path, inside, read_text, write_bytes
+from beatsight.files import read_text
 from beatsight.models.song_config import SongNetworkConfig
-from beatsight.models.song_folding import folded_weights
-from beatsight.models.song_labels import ARTICULATIONS, GROUPS
-from beatsight.models.song_model import SongModel, SongSettings, write_song_model
-from beatsight.models.song_network import SongNetwork
 from beatsight.models.song_ostinato import OstinatoConfig
 from beatsight.models.song_presence import PresenceConfig
 from beatsight.models.song_repetition import RepetitionConfig
@@ -39,25 +25,17 @@ from beatsight.synth.studio.backing import BackingConfig
 from beatsight.synth.studio.drumset import DrumsetConfig
 from beatsight.synth.studio.mixing import BusConfig
 from beatsight.synth.studio.playing import PlayingConfig
-from beatsight.train.processes import is_first
-from beatsight.train.songs.fitting import fit
-from beatsight.train.songs.loop import (
-    LEVEL_MEAN_DB,
-    LEVEL_SPREAD_DB,
-    Losses,
-    SongTrainConfig,
-    grown,
-    normalised,
-    train_songs,
-)
+from beatsight.synth.studio.writing import MIN_SECONDS
+from beatsight.train.songs.loop import SongTrainConfig
 from beatsight.train.songs.mixtures import MixConfig
 from beatsight.train.songs.targets import TargetConfig
-from beatsight.train.songs.validation import validation_songs
-from beatsight.version import VERSION
 
 Settings = dict[str, Any]
+Count = Annotated[int, msgspec.Meta(ge=1)]
 T = TypeVar("T")
 VALIDATION = "validation"
+# The folder of songs, beside those of the stages.
+SHARDS = "shards"
 
 
 class SongSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,9 +58,9 @@ class SongSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     kits: list[str]
     grooves: str
     recordings: list[str]
-    drums: int
-    backings: int
-    seed: int
+    drums: Count
+    backings: Count
+    seed: Annotated[int, msgspec.Meta(ge=0)]
     split: str | None = None
     only_kits: list[str] = []
     without_kits: list[str] = []
@@ -140,9 +118,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     title: str
     sets: dict[str, SongSet]
     stages: list[Stage]
-    song_seconds: float = 30.0
-    songs_per_shard: int = 40
-    validation_songs: int = 24
+    song_seconds: Annotated[float, msgspec.Meta(ge=MIN_SECONDS)] = 30.0
+    songs_per_shard: Count = 40
+    validation_songs: Count = 24
     offsets_ms: dict[str, float] = {}
     threshold_raise: float = 0.0
     repetition: RepetitionConfig | None = None
@@ -153,209 +131,156 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """Read a recipe file.
 
+    A set may be ``like = "another"`` before it: it has what that one has, but for what it says itself.
+
     Raises:
-        InputError: it is missing, not TOML, or a key is unknown or of the wrong type (named).
+        InputError: it is missing, not TOML, or something in it is unknown, of the wrong type or out of range
+            (named).
     """
+    text = read_text(path)
     try:
-        recipe = msgspec.convert(tomllib.loads(read_text(path)), Recipe)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        recipe = msgspec.convert(_filled(tomllib.loads(text)), Recipe)
+        _check(recipe)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, InputError) as error:
         raise InputError(f"{path}: {error}") from None
-    if VALIDATION not in recipe.sets:
-        raise InputError(f"{path}: needs a set of songs named {VALIDATION!r}")
-    known: set[str] = set()
-    for stage in recipe.stages:
-        if unknown := [name for name in stage.sets if name not in recipe.sets or name == VALIDATION]:
-            raise InputError(f"{path}: stage {stage.name!r} cannot learn from the set {unknown[0]!r}")
-        if missing := [name for name in (stage.start, *stage.mean_of) if name and name not in known]:
-            raise InputError(
-                f"{path}: stage {stage.name!r} starts from {missing[0]!r}, which is not a stage before it"
-            )
-        if bool(stage.sets) == bool(stage.mean_of):
-            raise InputError(f"{path}: stage {stage.name!r} needs either sets to learn from or mean_of")
-        known.add(stage.name)
     return recipe
 
 
-def _made(kind: Callable[..., T], settings: Settings, table: str) -> T:
-    """A settings object from a table of the recipe, lists as tuples."""
-    plain = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
+def _filled(raw: dict[str, Any]) -> dict[str, Any]:
+    """The tables of a recipe, those of sets that are like another filled up."""
+    if not isinstance(raw.get("sets"), dict):
+        return raw
+    sets: dict[str, Any] = {}
+    for name, table in raw["sets"].items():
+        if isinstance(table, dict) and "like" in table:
+            like = table["like"]
+            if not isinstance(like, str) or not isinstance(sets.get(like), dict):
+                raise InputError(f"set {name!r} is like {like!r}, which is not a set before it")
+            table = {**sets[like], **{key: value for key, value in table.items() if key != "like"}}
+        sets[name] = table
+    return {**raw, "sets": sets}
+
+
+def _check(recipe: Recipe) -> None:
+    if VALIDATION not in recipe.sets:
+        raise InputError(f"needs a set of songs named {VALIDATION!r}")
+    for name, songs in recipe.sets.items():
+        _check_name(name)
+        _effects(name, songs)
+    known, models = {SHARDS}, set[str]()
+    for stage in recipe.stages:
+        _check_name(stage.name)
+        if unknown := [name for name in stage.sets if name not in recipe.sets or name == VALIDATION]:
+            raise InputError(f"stage {stage.name!r} cannot learn from the set {unknown[0]!r}")
+        before = known - {SHARDS}
+        if missing := [name for name in (stage.start, *stage.mean_of) if name and name not in before]:
+            raise InputError(
+                f"stage {stage.name!r} starts from {missing[0]!r}, which is not a stage before it"
+            )
+        if bool(stage.sets) == bool(stage.mean_of):
+            raise InputError(f"stage {stage.name!r} needs either sets to learn from or mean_of")
+        if stage.name in known:
+            raise InputError(f"a stage cannot be named {stage.name!r}: there is a folder of that name")
+        train_config(stage)
+        known.add(stage.name)
+        if stage.model:
+            _check_name(stage.model)
+            if stage.model in models:
+                raise InputError(f"two stages make a model named {stage.model!r}")
+            models.add(stage.model)
+
+
+def _check_name(name: str) -> None:
+    """A name of a file or folder in the output, not the way to another place."""
+    if not name or name.startswith(".") or not name.isprintable() or set(name) & set("/\\:"):
+        raise InputError(f"{name!r} cannot name a set, a stage or a model; use letters, digits, - and _")
+
+
+def _made(kind: type[T], settings: Settings, table: str, closed: tuple[str, ...] = ()) -> T:
+    """A settings object from a table of the recipe; ``closed`` are fields that have a table of their own."""
+    known = {field.name for field in fields(kind)} - set(closed)  # type: ignore[arg-type]
+    if unknown := sorted(set(settings) - known):
+        raise InputError(f"recipe table [{table}]: unknown setting {unknown[0]!r}")
     try:
-        return kind(**plain)
-    except TypeError as error:
+        return msgspec.convert(settings, kind)
+    except (msgspec.ValidationError, InputError) as error:
         raise InputError(f"recipe table [{table}]: {error}") from None
 
 
-def render_config(recipe: Recipe, songs: SongSet, data: Path) -> RenderConfig:
+def _effects(name: str, songs: SongSet) -> tuple[PlayingConfig, DrumsetConfig, BusConfig, BackingConfig]:
+    """How the songs of a set vary."""
+    return (
+        _made(PlayingConfig, songs.playing, f"sets.{name}.playing"),
+        _made(DrumsetConfig, songs.drumset, f"sets.{name}.drumset"),
+        _made(BusConfig, songs.bus, f"sets.{name}.bus"),
+        _made(BackingConfig, songs.backing, f"sets.{name}.backing"),
+    )
+
+
+def _place(data: Path, relative: str) -> Path:
+    """A path in the data folder. Links there are followed: who put them there means them."""
+    path = PurePosixPath(relative)
+    if path.is_absolute() or ".." in path.parts or "\0" in relative:
+        raise InputError(f"{relative!r}: is not a path inside the data folder {data}")
+    place = data / path
+    if not place.exists():
+        raise InputError(f"{place}: no such file or folder, which the recipe uses")
+    return place
+
+
+def render_config(recipe: Recipe, name: str, data: Path) -> RenderConfig:
     """What a set of songs is rendered from.
 
+    Args:
+        recipe: which has the set.
+        name: of the set.
+        data: where its paths begin.
+
     Raises:
-        InputError: a path leaves the data folder, or a table has an unknown key.
+        InputError: a path leaves the data folder or is missing there, or a word that leaves recordings out
+            or picks them stands in no file name.
     """
-    recordings = find_recordings([inside(data, path) for path in songs.recordings], songs.without_recordings)
-    if songs.only_recordings:
-        recordings = tuple(p for p in recordings if any(word in p.name for word in songs.only_recordings))
-    return RenderConfig(
-        kits=tuple(inside(data, path) for path in songs.kits),
-        leave_out=tuple(songs.without_kits),
-        only=tuple(songs.only_kits),
-        grooves=inside(data, songs.grooves),
-        split=songs.split,
-        recordings=recordings,
-        instruments=tuple(inside(data, path) for path in songs.instruments),
-        soundfonts=tuple(inside(data, path) for path in songs.soundfonts),
-        seconds=recipe.song_seconds,
-        songs=recipe.songs_per_shard,
-        seed=songs.seed,
-        playing=_made(PlayingConfig, songs.playing, "playing"),
-        drumset=_made(DrumsetConfig, songs.drumset, "drumset"),
-        bus=_made(BusConfig, songs.bus, "bus"),
-        backing=_made(BackingConfig, songs.backing, "backing"),
-    )
+    songs = recipe.sets[name]
+
+    def places(paths: list[str]) -> tuple[Path, ...]:
+        return tuple(_place(data, path) for path in paths)
+
+    try:
+        recordings = find_recordings(
+            places(songs.recordings), songs.without_recordings, songs.only_recordings
+        )
+        playing, drumset, bus, backing = _effects(name, songs)
+        return RenderConfig(
+            kits=places(songs.kits),
+            leave_out=tuple(songs.without_kits),
+            only=tuple(songs.only_kits),
+            grooves=_place(data, songs.grooves),
+            split=songs.split,
+            recordings=recordings,
+            instruments=places(songs.instruments),
+            soundfonts=places(songs.soundfonts),
+            seconds=recipe.song_seconds,
+            songs=recipe.songs_per_shard,
+            seed=songs.seed,
+            playing=playing,
+            drumset=drumset,
+            bus=bus,
+            backing=backing,
+        )
+    except InputError as error:
+        raise InputError(f"set {name!r}: {error}") from None
 
 
 def train_config(stage: Stage) -> SongTrainConfig:
     """The settings of a stage.
 
     Raises:
-        InputError: a table has an unknown key.
+        InputError: a table has an unknown key, or a value of the wrong type or out of range.
     """
-    settings = {
-        **stage.training,
-        "mix": _made(MixConfig, stage.mix, "mix"),
-        "targets": _made(TargetConfig, stage.targets, "targets"),
-        "network": _made(SongNetworkConfig, stage.network, "network"),
-    }
-    return _made(SongTrainConfig, settings, "training")
-
-
-OnStage = Callable[[str, int, int], None]
-
-
-def cook(
-    recipe: Recipe,
-    data: Path,
-    output: Path,
-    *,
-    workers: int = 2,
-    on_stage: OnStage | None = None,
-    on_report: Callable[[str, int, Losses], None] | None = None,
-) -> dict[str, Any]:
-    """Run a recipe, or what is left of it.
-
-    Args:
-        recipe: what to do.
-        data: where its paths begin.
-        output: folder of everything that is made.
-        workers: rendering processes; training uses those that ``torchrun`` started.
-        on_stage: called with (stage, done, of all) while songs are rendered.
-        on_report: called with (form, step, mean losses) in training.
-
-    Returns:
-        what stands in ``validation.json`` (empty in processes that write nothing).
-
-    Raises:
-        InputError: the data, the settings or what is in the output folder cannot be used.
-    """
-    shards = output / "shards"
-    if is_first():
-        for name, songs in recipe.sets.items():
-            render_shards(
-                render_config(recipe, songs, data),
-                shards / name,
-                drums=songs.drums,
-                backings=songs.backings,
-                workers=workers,
-                progress=_staged(on_stage, name),
-            )
-    results: dict[str, Any] = {}
-    for stage in recipe.stages:
-        config = train_config(stage)
-        if stage.mean_of and is_first():
-            average_weights(
-                [output / name / "average.pth" for name in stage.mean_of], output / stage.name / "average.pth"
-            )
-        elif stage.sets:
-            train_songs(
-                config,
-                [shards / name for name in stage.sets],
-                output / stage.name,
-                resume=True,
-                start=output / stage.start / "average.pth" if stage.start else None,
-                on_report=_report(on_report, stage.name),
-            )
-        if stage.model and is_first():
-            weights = torch.load(output / stage.name / "average.pth", weights_only=True)["weights"]
-            model, results[stage.model] = finish(recipe, config, weights, shards / VALIDATION)
-            write_song_model(model, output / f"{stage.model}.safetensors")
-    if is_first():
-        write_bytes(output / "validation.json", msgspec.json.format(msgspec.json.encode(results)) + b"\n")
-    return results
-
-
-def average_weights(paths: Sequence[Path], target: Path) -> None:
-    """Write the mean of some runs' averaged weights.
-
-    Runs may have fewer context layers than the largest: those let everything through.
-    """
-    runs = [torch.load(path, weights_only=True) for path in paths]
-    largest = max(runs, key=lambda run: len(run["weights"]))
-    everything = [grown(run["weights"], largest["weights"]) for run in runs]
-    mean = {
-        name: torch.stack([weights[name].double() for weights in everything]).mean(dim=0).to(value.dtype)
-        for name, value in largest["weights"].items()
-    }
-    with atomic_path(target) as path:
-        torch.save({"weights": mean, "network": largest["network"]}, path)
-
-
-def _staged(on_stage: OnStage | None, name: str) -> Callable[[int, int], None] | None:
-    return None if on_stage is None else lambda done, total: on_stage(name, done, total)
-
-
-def _report(
-    on_report: Callable[[str, int, Losses], None] | None, form: str
-) -> Callable[[int, Losses, float], None] | None:
-    return None if on_report is None else lambda step, losses, _: on_report(form, step, losses)
-
-
-def finish(
-    recipe: Recipe, config: SongTrainConfig, weights: dict[str, torch.Tensor], validation: Path
-) -> tuple[SongModel, dict[str, Any]]:
-    """The finished model of averaged weights, and what it reaches on the validation songs."""
-    network = SongNetwork(config.network)
-    network.load_state_dict(weights)
-    network.eval()
-    sees_ahead = config.network.lookahead < 0
-    settings = SongSettings(
-        program_version=VERSION,
-        network=config.network.to_dict(),
-        frames=FrameConfig().to_dict(),
-        level_mean_db=LEVEL_MEAN_DB,
-        level_spread_db=LEVEL_SPREAD_DB,
-        groups=GROUPS,
-        articulations=ARTICULATIONS,
-        offsets_ms=recipe.offsets_ms,
-        repetition=recipe.repetition if sees_ahead else None,
-        ostinato=recipe.ostinato if sees_ahead else None,
-        presence=recipe.presence if sees_ahead else None,
-        training={"recipe": msgspec.to_builtins(recipe), "steps": config.steps, "mix": asdict(config.mix)},
+    where = f"stages {stage.name}"
+    return replace(
+        _made(SongTrainConfig, stage.training, f"{where} training", ("network", "mix", "targets", "frames")),
+        mix=_made(MixConfig, stage.mix, f"{where} mix"),
+        targets=_made(TargetConfig, stage.targets, f"{where} targets"),
+        network=_made(SongNetworkConfig, stage.network, f"{where} network"),
     )
-    model = SongModel(settings, config.network, FrameConfig(), folded_weights(network))
-    songs = validation_songs(validation, model.frames, recipe.validation_songs, recipe.song_seconds)
-    fitted = fit(model, songs, [activations(network, song.levels) for song in songs], recipe.threshold_raise)
-    settings = msgspec.structs.replace(
-        settings,
-        thresholds=fitted.thresholds,
-        second_thresholds=fitted.second_thresholds,
-        listening_thresholds=fitted.listening_thresholds,
-        velocity_curves=fitted.velocity_curves,
-        openness_curve=fitted.openness_curve,
-        song_velocities=fitted.song_velocities,
-    )
-    return replace(model, settings=settings), {"f_measure": fitted.f_measure, "thresholds": fitted.thresholds}
-
-
-def activations(network: SongNetwork, levels_db: np.ndarray) -> np.ndarray:
-    """Activations of a whole song, shape (frames, outputs)."""
-    with torch.no_grad():
-        return torch.sigmoid(network(normalised(torch.from_numpy(levels_db)[None]))[0]).numpy()
