@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def plain_model(recipe: Recipe, config: SongTrainConfig, weights: Path) -> Plain
         repetition=recipe.repetition if sees_ahead else None,
         ostinato=recipe.ostinato if sees_ahead else None,
         presence=recipe.presence if sees_ahead else None,
-        training={"recipe": msgspec.to_builtins(recipe), "steps": config.steps, "mix": asdict(config.mix)},
+        training={"recipe": msgspec.to_builtins(recipe)},
     )
     return Plain(SongModel(settings, config.network, FrameConfig(), folded_weights(network)), network)
 
