@@ -85,7 +85,7 @@ def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[st
         (["transcribe", "a.wav", "-o", "a.xyz"], 2, "a.xyz: unknown chart format; known: .bsm, .mid"),
         (["transcribe", "a.wav", "--format", "xyz"], 2, "unknown chart format '.xyz'"),
         (["transcribe", "a.wav", "b.wav", "-o", "c.bsm"], 2, "several songs, or --format, go into one"),
-        (["transcribe", "x/a.wav", "y/a.flac", "-o", "out"], 2, "two songs are named 'a'"),
+        (["transcribe", "x/a.wav", "y/a.flac", "-o", "out"], 2, "charts would overwrite each other"),
         (["transcribe", "a.wav", "--ml-model", "m.pth", "--no-ml"], 2, "exclude each other"),
         (["transcribe", "a.wav", "--ml-model", "m.pth"], 3, "m.pth: no such model file"),
         (["dataset", "build", "absent.jsonl", "-o", "d"], 3, "absent.jsonl: "),

@@ -236,3 +236,21 @@ def test_others_wait_as_long_as_the_first_renders(root: Path, tmp_path: Path) ->
         failed = children.run(root, tmp_path, {}, processes=2, command=words, patch=FAILS, kill_after_s=300)
     said = [line for text in failed["errors"] for line in text.splitlines() if "renders" not in line]
     assert said == ["beatsight: planted fault"] and failed["codes"][0] == 3 and failed["codes"][1] != 0
+
+
+def test_two_processes_go_through_all_stages_together(root: Path, tmp_path: Path) -> None:
+    """Every stage needs what the first process wrote of those before, and a meeting of its own."""
+    last = (
+        MORE + '\n[[stages]]\nname = "last"\nsets = ["train"]\nstart = "mean"\n'
+        "training = { steps = 2, every = 2, warmup = 1 }\nmix = { frames = 200, batch = 1 }\n"
+        "network = { stem = [4, 4], width = 8, dilations = [1, 2] }\n"
+    )
+    words = ["train-songs", str(recipe_file(tmp_path, RECIPE + last)), "--data", str(root)]
+    words += ["-o", str(tmp_path / "out"), "--workers", "1"]
+    with Children() as children:
+        done = children.run(root, tmp_path, {}, processes=2, command=words, kill_after_s=100)
+    assert done["codes"] == [0, 0], done["errors"]
+    assert [line for line in done["errors"][0].splitlines() if line.endswith(": begins")] == [
+        "only: begins", "more: begins", "last: begins",
+    ]  # fmt: skip
+    assert (tmp_path / "out" / "last" / "average.pth").is_file()

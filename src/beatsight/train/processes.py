@@ -63,6 +63,11 @@ class Processes:
             tensor.copy_(flat[start : start + tensor.numel()].view_as(tensor))
             start += tensor.numel()
 
+    def meet(self) -> None:
+        """Wait until all are here; the first, which keeps the others' messages, must not leave before."""
+        if self.count > 1:
+            dist.barrier()
+
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a value without gradient over the processes."""
         mean = value.clone()
@@ -103,12 +108,17 @@ def is_first() -> bool:
 def joined(device: torch.device) -> Iterator[Processes]:
     """This process's place among those that ``torchrun`` started; alone where it was not used.
 
+    Inside another one it is the same group: torch does not form a second where the first has met.
+
     Raises:
         UsageError: the environment of torchrun is incomplete.
         LostProcessError: another process has ended or does not answer.
     """
     if _started() == 1:
         yield Processes()
+        return
+    if dist.is_initialized():
+        yield Processes(dist.get_rank(), dist.get_world_size())
         return
     try:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)

@@ -15,17 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import torch
 
 from beatsight.dataset.frames.render import missing_shards, render_shards
 from beatsight.dataset.frames.shards import shard_names
 from beatsight.errors import InputError
 from beatsight.files import read_bytes, write_bytes
 from beatsight.models.song_model import write_song_model
-from beatsight.train.processes import first_alone, is_first
+from beatsight.train.processes import first_alone, joined
 from beatsight.train.songs.finishing import fitted, is_of, plain_model
 from beatsight.train.songs.loop import Losses, train_songs
 from beatsight.train.songs.recipe import SHARDS, VALIDATION, Recipe, Stage, render_config, train_config
@@ -81,13 +83,13 @@ def cook(
     """
     run = _Run(recipe, output, progress, note)
     first_alone("songs", lambda: run.render(data, workers))
-    for stage in recipe.stages:
-        if stage.sets:
-            run.train(stage)
-        elif is_first():
-            average_weights([run.weights(name) for name in stage.mean_of], run.weights(stage.name))
-        if stage.model and is_first():
-            run.finish(stage)
+    with joined(torch.device("cpu")) as processes:
+        for stage in recipe.stages:
+            if stage.sets:
+                run.train(stage)
+            # The next stage may begin with what the first process writes of this one.
+            first_alone(f"stage {stage.name}", partial(run.conclude, stage))
+        processes.meet()
     return run.cooked
 
 
@@ -149,6 +151,13 @@ class _Run:
             on_begin=begin,
             on_report=report,
         )
+
+    def conclude(self, stage: Stage) -> None:
+        """What is done when a stage is trained: a mean, a model."""
+        if stage.mean_of:
+            average_weights([self.weights(name) for name in stage.mean_of], self.weights(stage.name))
+        if stage.model:
+            self.finish(stage)
 
     def finish(self, stage: Stage) -> None:
         """The model of a stage, unless its file holds just that."""
