@@ -1,11 +1,11 @@
 """A song's activations in blocks, each worked out with what lies around it.
 
-What a whole song tells of single hits (:mod:`.song_repetition`, :mod:`.song_ostinato`) needs the seconds
-before and after. Blocks begin at fixed places of the song, so the result has the same bits however the
-activations arrive, and memory does not grow with the song.
+What a whole song tells of single hits (:mod:`.song_repetition`, :mod:`.song_ostinato`, :mod:`.song_presence`)
+needs the seconds before and after. Blocks begin at fixed places of the song, so the result has the same bits
+however the activations arrive, and memory does not grow with the song.
 
-Conventions: frames as the network's; the first columns of activations are the groups, the others pass
-unchanged.
+Conventions: frames as the network's; a filter moves the first columns of activations (groups, then perhaps
+articulations), the others pass unchanged.
 """
 
 from __future__ import annotations

@@ -57,8 +57,8 @@ class SongSettings(msgspec.Struct, frozen=True, kw_only=True):
         thresholds: group -> activation from which on a peak is a hit.
         second_thresholds: articulation -> activation from which on it is a hit of its own beside the
             strongest one of its group.
-        listening_thresholds: as ``thresholds``, for hits that are told at once, without repetition; empty
-            where both are the same.
+        listening_thresholds: as ``thresholds``, for hits that are told at once, before the song is known;
+            empty where both are the same.
         repetition: how a song's repetition moves its activations; None for not at all.
         ostinato: how even strokes of hats and cymbals do, after repetition; None for not at all.
         presence: how onsets fall where nobody drums, after both; None for not at all.

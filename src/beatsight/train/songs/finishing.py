@@ -23,6 +23,12 @@ from beatsight.train.songs.validation import validation_songs
 from beatsight.train.songs.weights import read_weights
 from beatsight.version import VERSION
 
+# Settings that are told by the validation songs, by the same names in what :func:`.fitting.fit` returns.
+_FITTED = (
+    "thresholds", "second_thresholds", "listening_thresholds", "velocity_curves", "openness_curve",
+    "song_velocities",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class Plain:
@@ -71,15 +77,7 @@ def fitted(plain: Plain, recipe: Recipe, validation: Path) -> tuple[SongModel, d
     songs = validation_songs(validation, model.frames, recipe.validation_songs, recipe.song_seconds)
     said = [activations(plain.network, song.levels) for song in songs]
     found = fit(model, songs, said, recipe.threshold_raise)
-    settings = msgspec.structs.replace(
-        model.settings,
-        thresholds=found.thresholds,
-        second_thresholds=found.second_thresholds,
-        listening_thresholds=found.listening_thresholds,
-        velocity_curves=found.velocity_curves,
-        openness_curve=found.openness_curve,
-        song_velocities=found.song_velocities,
-    )
+    settings = msgspec.structs.replace(model.settings, **{name: getattr(found, name) for name in _FITTED})
     return replace(model, settings=settings), {"f_measure": found.f_measure, "thresholds": found.thresholds}
 
 
@@ -89,15 +87,8 @@ def is_of(path: Path, plain: SongModel) -> bool:
         there = read_song_model(path)
     except InputError:
         return False
-    bare = msgspec.structs.replace(
-        there.settings,
-        thresholds={},
-        second_thresholds={},
-        listening_thresholds={},
-        velocity_curves={},
-        openness_curve=[],
-        song_velocities={},
-    )
+    empty = SongSettings()
+    bare = msgspec.structs.replace(there.settings, **{name: getattr(empty, name) for name in _FITTED})
     return msgspec.json.encode(bare) == msgspec.json.encode(plain.settings) and all(
         np.array_equal(there.weights[name].astype(np.float16), value.astype(np.float16))
         for name, value in plain.weights.items()
