@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,15 @@ from beatsight.models.song_folding import folded_weights
 from beatsight.models.song_labels import ARTICULATIONS, GROUPS
 from beatsight.models.song_model import SongModel, SongSettings, read_song_model
 from beatsight.models.song_network import SongNetwork
-from beatsight.train.songs.fitting import fit
+from beatsight.train.songs.fitting import Fitted, fit
 from beatsight.train.songs.loop import LEVEL_MEAN_DB, LEVEL_SPREAD_DB, SongTrainConfig, normalised
 from beatsight.train.songs.recipe import Recipe
 from beatsight.train.songs.validation import validation_songs
 from beatsight.train.songs.weights import read_weights
 from beatsight.version import VERSION
 
-# Settings that are told by the validation songs, by the same names in what :func:`.fitting.fit` returns.
-_FITTED = (
-    "thresholds", "second_thresholds", "listening_thresholds", "velocity_curves", "openness_curve",
-    "song_velocities",
-)  # fmt: skip
+# Settings that are told by the validation songs.
+_FITTED = tuple(found.name for found in fields(Fitted) if found.name != "f_measure")
 
 
 @dataclass(frozen=True, eq=False)
